@@ -1,0 +1,288 @@
+//! The engine's whole interface: every fact that goes in and every order that comes out.
+
+use std::sync::Arc;
+
+use samara_proto::bitfield::Bitfield;
+use samara_proto::layout::{BlockRef, Layout, PieceIndex};
+
+/// The driver's number for a torrent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TorrentId(pub u32);
+
+/// The driver's number for a remote identity; the same for every torrent and every connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerKey(pub u64);
+
+/// The driver's number for one established wire stream: one peer, one torrent. Never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
+/// How a candidate was learnt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// A tracker named it.
+    Tracker,
+    /// The DHT named it.
+    Dht,
+    /// Another peer named it.
+    Pex,
+    /// It was heard on the local network.
+    Lan,
+    /// It worked in an earlier session.
+    Cache,
+    /// The link or the command line named it.
+    Link,
+    /// It came to us.
+    Incoming,
+}
+
+/// Who opened a wire stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// We did.
+    Outbound,
+    /// The remote did.
+    Inbound,
+}
+
+/// What a node already has of a torrent and how it is laid out.
+#[derive(Clone, Debug)]
+pub struct Content {
+    /// Pieces, blocks and sizes.
+    pub layout: Arc<Layout>,
+    /// Pieces on disk that were hash-checked.
+    pub verified: Bitfield,
+    /// Blocks on disk that belong to pieces not yet verified: they need not be asked for again unless
+    /// the piece fails its check.
+    pub stored: Vec<BlockRef>,
+}
+
+/// What the remote can do, from both handshakes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerTraits {
+    /// Both sides speak BEP 6.
+    pub fast: bool,
+    /// The longest request it answers, in bytes; 16 KiB unless it said otherwise.
+    pub request_length: u32,
+    /// How many requests it is willing to queue.
+    pub request_queue: u32,
+}
+
+/// The part of the wire's messages that the engine hears and speaks. Content bytes, metadata and
+/// hashes never come here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerMessage {
+    /// BEP 3.
+    Choke,
+    /// BEP 3.
+    Unchoke,
+    /// BEP 3.
+    Interested,
+    /// BEP 3.
+    NotInterested,
+    /// BEP 3.
+    Have(PieceIndex),
+    /// BEP 3; of exactly as many bits as the torrent has pieces.
+    Bitfield(Bitfield),
+    /// BEP 6.
+    HaveAll,
+    /// BEP 6.
+    HaveNone,
+    /// BEP 3.
+    Request(BlockRef),
+    /// BEP 3.
+    Cancel(BlockRef),
+    /// BEP 6.
+    Reject(BlockRef),
+    /// BEP 6.
+    Suggest(PieceIndex),
+    /// BEP 6.
+    AllowedFast(PieceIndex),
+}
+
+/// How a hash check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The bytes on disk are the torrent's.
+    Good,
+    /// They are not.
+    Bad,
+}
+
+/// A fact.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Take part in a torrent.
+    AddTorrent {
+        /// Its number from now on.
+        torrent: TorrentId,
+        /// What is there already.
+        content: Content,
+    },
+    /// Leave a torrent; its links are disconnected and its candidates forgotten.
+    RemoveTorrent {
+        /// Which.
+        torrent: TorrentId,
+    },
+    /// Somebody who may have the torrent can be dialled.
+    Candidate {
+        /// Of which torrent.
+        torrent: TorrentId,
+        /// Who.
+        peer: PeerKey,
+        /// How we know.
+        source: Source,
+    },
+    /// A dial ended without a link.
+    DialFailed {
+        /// For which torrent it was made.
+        torrent: TorrentId,
+        /// Who was dialled.
+        peer: PeerKey,
+    },
+    /// A wire stream is up and both handshakes are done. Every link is reported once and ends with
+    /// one `Disconnected`.
+    Connected {
+        /// Its torrent.
+        torrent: TorrentId,
+        /// The other end.
+        peer: PeerKey,
+        /// The stream.
+        link: LinkId,
+        /// Who opened it.
+        direction: Direction,
+        /// What the other end can do.
+        traits: PeerTraits,
+    },
+    /// A wire stream ended, for whatever reason, ours included.
+    Disconnected {
+        /// Which.
+        link: LinkId,
+    },
+    /// A message came.
+    Received {
+        /// From whom.
+        link: LinkId,
+        /// What it says.
+        message: PeerMessage,
+    },
+    /// The bytes of a block that we had requested from this link came and are queued for the disk,
+    /// ahead of any check ordered later.
+    BlockReceived {
+        /// From whom.
+        link: LinkId,
+        /// Which, exactly as requested.
+        block: BlockRef,
+    },
+    /// A block we were ordered to send has been handed to the transport.
+    BlockSent {
+        /// To whom.
+        link: LinkId,
+        /// Which.
+        block: BlockRef,
+    },
+    /// A block we were ordered to send could not be read; its request is answered with a reject.
+    BlockUnreadable {
+        /// For whom it was.
+        link: LinkId,
+        /// Which.
+        block: BlockRef,
+    },
+    /// A hash check that was ordered is done.
+    PieceChecked {
+        /// Its torrent.
+        torrent: TorrentId,
+        /// Its piece.
+        piece: PieceIndex,
+        /// How it ended.
+        verdict: Verdict,
+    },
+    /// A verified piece is no longer what it was: somebody changed the file under us.
+    PieceLost {
+        /// Its torrent.
+        torrent: TorrentId,
+        /// Its piece.
+        piece: PieceIndex,
+    },
+    /// The deadline that was asked for has come.
+    Wake,
+}
+
+/// An order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Try to establish a link; answered by `Connected` or `DialFailed`.
+    Dial {
+        /// For which torrent.
+        torrent: TorrentId,
+        /// To whom.
+        peer: PeerKey,
+    },
+    /// Send a message.
+    Send {
+        /// To whom.
+        link: LinkId,
+        /// What.
+        message: PeerMessage,
+    },
+    /// Read a verified block and send it; answered by `BlockSent`, `BlockUnreadable`, or the link's end.
+    SendBlock {
+        /// To whom.
+        link: LinkId,
+        /// Which.
+        block: BlockRef,
+    },
+    /// Hash a piece whose blocks are all queued for the disk or on it; answered by `PieceChecked`.
+    CheckPiece {
+        /// Its torrent.
+        torrent: TorrentId,
+        /// Its piece.
+        piece: PieceIndex,
+    },
+    /// End a link; answered by `Disconnected`.
+    Disconnect {
+        /// Which.
+        link: LinkId,
+        /// Why.
+        reason: DisconnectReason,
+    },
+    /// Every piece of the torrent is verified. Said once for each torrent that became complete here.
+    Completed {
+        /// Which.
+        torrent: TorrentId,
+    },
+}
+
+/// Why a link is ended by us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DisconnectReason {
+    /// The torrent was removed.
+    TorrentRemoved,
+    /// A second link to the same peer for the same torrent.
+    Duplicate,
+    /// Both ends have everything, or neither will ever need the other.
+    NothingToTrade,
+    /// No place left.
+    TooManyLinks,
+    /// It misbehaved.
+    Offence(Offence),
+}
+
+/// What a misbehaving peer did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Offence {
+    /// A piece index that the torrent does not have.
+    PieceOutOfRange,
+    /// A request that does not lie inside one piece, is empty or longer than agreed.
+    BadRequest,
+    /// A bitfield, have-all or have-none that was not the first message.
+    LateBitfield,
+    /// A message of BEP 6 without having agreed on it.
+    FastNotAgreed,
+    /// More requests queued than we said we would hold.
+    RequestFlood,
+    /// A piece made of its blocks alone failed the hash check.
+    CorruptPiece,
+    /// It held requests for far too long while we waited for them.
+    Stalled,
+}

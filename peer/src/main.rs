@@ -1,0 +1,2 @@
+//! Samara.
+fn main() {}
