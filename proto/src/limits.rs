@@ -1,1 +1,59 @@
-//! To be written.
+//! Every hard cap on what files and remotes may make us hold, each with its reason.
+
+/// Bytes in a block: the unit BEP 52 hashes and the one every client requests.
+pub const BLOCK_LENGTH: u32 = 16 * 1024;
+
+// Torrents.
+
+/// Bytes in a `.torrent` file: room for both kinds of piece hashes of the most pieces, with names.
+pub const TORRENT_BYTES: usize = 128 * 1024 * 1024;
+/// Bytes in an info dictionary that comes from peers: v1 hashes of the most pieces, with names.
+pub const INFO_BYTES: usize = 64 * 1024 * 1024;
+/// Nested lists and dictionaries in a torrent: a file tree as deep as paths may be, and its surroundings.
+pub const TORRENT_DEPTH: usize = PATH_DEPTH + 16;
+/// Values in a torrent: about 15 for each file of a hybrid; the scan keeps 12 bytes for each.
+pub const TORRENT_TOKENS: usize = 16 * FILES as usize;
+/// Pieces in a torrent: what libtorrent accepts too; a bitfield of them takes 256 KiB.
+pub const PIECES: u32 = 1 << 21;
+/// Bytes in a piece: the longest that a common client (qBittorrent) offers to make; 16,384 blocks.
+pub const PIECE_LENGTH: u32 = 256 * 1024 * 1024;
+/// Files in a torrent, padding included: each costs a few hundred bytes of memory.
+pub const FILES: u32 = 1 << 18;
+/// Content bytes in a torrent: what a bencoded integer and a file offset of an operating system can say.
+pub const CONTENT_BYTES: u64 = i64::MAX as u64;
+/// Components in a path: no file system nests deeper by accident, and walking it is recursive in places.
+pub const PATH_DEPTH: usize = 100;
+/// Bytes in one path component: what Linux, macOS and Windows can store.
+pub const NAME_BYTES: usize = 255;
+/// Bytes in a whole path: Linux's `PATH_MAX`, less room for the folder it is put in.
+pub const PATH_BYTES: usize = 3072;
+/// Trackers or web seeds kept from a torrent or link: more than any honest one has; the rest are dropped.
+pub const TRACKERS: usize = 256;
+/// Bytes in a URL kept from a torrent or link: what browsers and servers agree on; longer ones are dropped.
+pub const URL_BYTES: usize = 2048;
+/// Bytes of free text kept from a torrent, such as its comment: a screenful; the rest is cut off.
+pub const TEXT_BYTES: usize = 4096;
+
+// Links.
+
+/// Bytes in a magnet link: what a command line and a chat message carry.
+pub const MAGNET_BYTES: usize = 32 * 1024;
+/// Peers kept from a link: each is dialled straight away; the rest are dropped.
+pub const LINK_PEERS: usize = 32;
+/// File ranges in a link's selection: more than anybody types.
+pub const LINK_RANGES: usize = 1024;
+
+// Bencode in messages.
+
+/// Bytes in a tracker's HTTP answer: thousands of peers in the wordiest form.
+pub const TRACKER_ANSWER_BYTES: usize = 2 * 1024 * 1024;
+/// Nested lists and dictionaries in a tracker's answer: four are used.
+pub const TRACKER_ANSWER_DEPTH: usize = 10;
+/// Values in a tracker's answer: a dozen for each peer of the longest list in the wordiest form.
+pub const TRACKER_ANSWER_TOKENS: usize = 128 * 1024;
+/// Bytes of bencode in an extension message (BEP 10): a signed record for each of a PEX message's peers.
+pub const EXTENSION_BYTES: usize = 128 * 1024;
+/// Nested lists and dictionaries in an extension message: three are used.
+pub const EXTENSION_DEPTH: usize = 10;
+/// Values in an extension message: 50 extensions or peers many times over.
+pub const EXTENSION_TOKENS: usize = 4096;

@@ -1,0 +1,92 @@
+//! Claims about sets of pieces.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn piece_0_is_the_highest_bit_of_the_first_byte() {
+    let mut pieces = Bitfield::new(10);
+    pieces.set(PieceIndex(0));
+    pieces.set(PieceIndex(9));
+    assert_eq!(pieces.to_wire(), [0b1000_0000, 0b0100_0000]);
+}
+
+#[test]
+fn spare_bits_are_refused() {
+    assert_eq!(Bitfield::from_wire(&[0xFF, 0xC0], 10).unwrap(), Bitfield::full(10));
+    assert_eq!(Bitfield::from_wire(&[0xFF, 0xE0], 10), Err(BitfieldError::SpareBits));
+}
+
+#[test]
+fn a_wrong_length_is_refused() {
+    let refused = |bytes: &[u8], len| Bitfield::from_wire(bytes, len).is_err();
+    assert!(refused(&[0], 9));
+    assert!(refused(&[0, 0], 8));
+    assert!(refused(&[0], 0));
+    assert!(!refused(&[], 0));
+}
+
+#[test]
+fn a_piece_beyond_the_end_is_never_a_member() {
+    let mut pieces = Bitfield::full(3);
+    assert!(!pieces.get(PieceIndex(3)));
+    assert!(!pieces.set(PieceIndex(3)));
+    assert!(!pieces.clear(PieceIndex(u32::MAX)));
+    assert_eq!(pieces, Bitfield::full(3));
+}
+
+#[test]
+fn a_torrent_without_pieces_is_full_and_empty() {
+    let pieces = Bitfield::new(0);
+    assert!(pieces.is_full() && pieces.is_empty());
+    assert_eq!(pieces.iter_zeros().count(), 0);
+}
+
+fn build(len: u32, members: &BTreeSet<u32>) -> Bitfield {
+    let mut pieces = Bitfield::new(len);
+    for &piece in members {
+        pieces.set(PieceIndex(piece));
+    }
+    pieces
+}
+
+fn len_and_members() -> impl Strategy<Value = (u32, BTreeSet<u32>, BTreeSet<u32>)> {
+    (1u32..300).prop_flat_map(|len| {
+        let members = || prop::collection::btree_set(0..len, 0..=len as usize);
+        (Just(len), members(), members())
+    })
+}
+
+proptest! {
+    #[test]
+    fn it_behaves_as_a_set((len, ours, theirs) in len_and_members()) {
+        let own = build(len, &ours);
+        let other = build(len, &theirs);
+        let zeros: BTreeSet<u32> = (0..len).filter(|piece| !ours.contains(piece)).collect();
+
+        prop_assert_eq!(own.iter_ones().map(|piece| piece.0).collect::<BTreeSet<_>>(), ours.clone());
+        prop_assert_eq!(own.iter_zeros().map(|piece| piece.0).collect::<BTreeSet<_>>(), zeros);
+        prop_assert_eq!(own.count_ones() as usize, ours.len());
+        prop_assert_eq!(own.is_full(), own == Bitfield::full(len));
+        prop_assert_eq!(own.any_not_in(&other), ours.difference(&theirs).next().is_some());
+    }
+
+    #[test]
+    fn the_wire_form_round_trips((len, members, removed) in len_and_members()) {
+        let mut pieces = build(len, &members);
+        for &piece in &removed {
+            prop_assert_eq!(pieces.clear(PieceIndex(piece)), members.contains(&piece));
+        }
+        prop_assert_eq!(Bitfield::from_wire(&pieces.to_wire(), len), Ok(pieces));
+    }
+
+    #[test]
+    fn any_bytes_parse_to_themselves_or_not_at_all(bytes: Vec<u8>, len in 0u32..200) {
+        if let Ok(pieces) = Bitfield::from_wire(&bytes, len) {
+            prop_assert_eq!(pieces.to_wire(), bytes);
+        }
+    }
+}
