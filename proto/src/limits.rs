@@ -57,3 +57,15 @@ pub const EXTENSION_BYTES: usize = 128 * 1024;
 pub const EXTENSION_DEPTH: usize = 10;
 /// Values in an extension message: 50 extensions or peers many times over.
 pub const EXTENSION_TOKENS: usize = 4096;
+
+// The peer wire.
+
+/// Bytes two peers may agree to request at once: longer requests would save nothing more, and each one in
+/// flight holds this much memory at its sender.
+pub const REQUEST_LENGTH: u32 = 1024 * 1024;
+/// Bytes in a message of an unknown kind, which is read and dropped.
+pub const UNKNOWN_MESSAGE_BYTES: u32 = 16 * 1024;
+/// Hashes requested at once from one layer of a tree: what BEP 52 recommends as the most.
+pub const HASHES_PER_REQUEST: u32 = 512;
+/// Uncle hashes that may follow them: a tree with more layers would need a file beyond 2^46 bytes.
+pub const PROOF_HASHES: u32 = 32;
