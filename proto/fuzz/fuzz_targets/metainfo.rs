@@ -1,0 +1,8 @@
+//! Any bytes are a checked metainfo or an error.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| {
+    let _ = input;
+});
