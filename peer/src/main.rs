@@ -1,2 +1,7 @@
-//! Samara.
-fn main() {}
+//! The `samara` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    samara_peer::cli::main()
+}

@@ -1,0 +1,261 @@
+//! Every command and flag, with its help text: the one place that says what the command line accepts.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::builder::Styles;
+use clap::builder::styling::AnsiColor;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
+use libp2p::Multiaddr;
+
+use super::bind::Bind;
+use super::{parse, units};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 incomplete (verify found missing or bad pieces, get \
+stopped before the end), 130 interrupted.
+
+Environment: SAMARA_BIND is the default of --bind; SAMARA_LOG filters the log by module, for example \
+samara_peer=debug; NO_COLOR switches colours off.";
+
+/// Share files and folders from peer to peer
+///
+/// Somebody runs `samara seed` on a file or folder and passes on the .torrent file or the magnet link it
+/// prints; everybody else runs `samara get`. Standard .torrent files, magnet links and trackers.
+#[derive(Debug, Parser)]
+#[command(name = "samara", version, styles = STYLES, after_long_help = AFTER_HELP, propagate_version = true)]
+#[command(max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// Flags that mean the same for every command.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that mean the same for every command.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Common flags")]
+pub struct Common {
+    /// Print one JSON object a line on standard output, and nothing else there
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Log more to standard error: -v what happens, -vv why, -vvv every message
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Keep every socket, listening or dialling, on this IP address or network interface, or fail
+    #[arg(long, global = true, value_name = "ADDR|INTERFACE", env = "SAMARA_BIND", hide_env_values = true)]
+    pub bind: Option<Bind>,
+    /// Way into the DHT; may be repeated (accepted, but this version has no DHT yet)
+    #[arg(long, global = true, value_name = "MULTIADDR", value_delimiter = ',', hide_short_help = true)]
+    pub bootstrap: Vec<Multiaddr>,
+    /// Folder for identity, resume data and peer cache [default: per the XDG base directories]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub state_dir: Option<PathBuf>,
+    /// Ways to find peers, separated by commas [default: all; this version has: tracker]
+    ///
+    /// Peers named by a link or by --peer, and peers that come to us, are always used.
+    #[arg(long, global = true, value_name = "LIST", value_delimiter = ',', hide_possible_values = true)]
+    pub discovery: Option<Vec<Discovery>>,
+}
+
+impl Common {
+    /// Whether trackers may be asked.
+    pub fn uses_trackers(&self) -> bool {
+        self.discovery.as_ref().is_none_or(|list| list.contains(&Discovery::Tracker))
+    }
+}
+
+/// A way to find peers that can be switched off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Discovery {
+    /// Ask the torrent's trackers
+    Tracker,
+    /// Ask the DHT (not in this version yet)
+    Dht,
+    /// Let peers name each other (not in this version yet)
+    Pex,
+    /// Listen on the local network (not in this version yet)
+    Lan,
+    /// Remember peers of earlier sessions (not in this version yet)
+    Cache,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a .torrent from a file or folder
+    Create(CreateArgs),
+    /// Show what a .torrent or a magnet link says
+    Show(ShowArgs),
+    /// Check the files in a folder against a .torrent
+    Verify(VerifyArgs),
+    /// Share a file, a folder or what a .torrent describes, until interrupted
+    Seed(SeedArgs),
+    /// Download, then stay while others are still taking from us
+    ///
+    /// After the download it stays while a peer still wants something from us and leaves when for ten
+    /// seconds nobody has. What has arrived is kept when it is stopped before the end; the same command
+    /// goes on from there.
+    Get(GetArgs),
+    /// Run a tracker: it helps the first peers of a swarm to find each other
+    Tracker(TrackerArgs),
+    /// Watch a swarm work: tracker, seed and three leeches in this process, on a made-up file
+    ///
+    /// Everything stays on 127.0.0.1 and in a temporary folder that is removed at the end. The tracker is
+    /// stopped half way.
+    Demo(DemoArgs),
+    /// Print shell completions
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write the pages of all commands into a folder
+    Man(ManArgs),
+}
+
+/// `samara create`
+#[derive(Args, Debug)]
+pub struct CreateArgs {
+    /// File or folder to describe
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub path: PathBuf,
+    /// Where to write [default: NAME.torrent in the current folder]
+    #[arg(short, long, value_name = "OUT.torrent", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// Version of the format; hybrid is read by every BitTorrent client
+    #[arg(long, value_enum, default_value_t = TorrentFormat::Hybrid)]
+    pub format: TorrentFormat,
+    /// Bytes in a piece, a power of two such as 256KiB or 4MiB [default: grows with the size]
+    #[arg(long, value_name = "N", value_parser = units::parse_piece_length)]
+    pub piece_length: Option<u32>,
+    /// Tracker to announce to; may be repeated, the first is tried first
+    #[arg(long = "tracker", value_name = "URL", value_parser = parse::tracker_url)]
+    pub trackers: Vec<String>,
+    /// Only trackers may name peers (BEP 27)
+    #[arg(long)]
+    pub private: bool,
+    /// Remark for whoever opens the .torrent
+    #[arg(long, value_name = "TEXT")]
+    pub comment: Option<String>,
+    /// Overwrite an existing .torrent
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Version of the metainfo format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TorrentFormat {
+    /// Both in one: every client can read it
+    Hybrid,
+    /// BEP 52 alone: SHA-256 Merkle trees
+    V2,
+    /// BEP 3 alone: SHA-1
+    V1,
+}
+
+/// `samara show`
+#[derive(Args, Debug)]
+pub struct ShowArgs {
+    /// A .torrent file or a magnet link
+    #[arg(value_name = "X", value_hint = ValueHint::FilePath)]
+    pub source: String,
+}
+
+/// `samara verify`
+#[derive(Args, Debug)]
+pub struct VerifyArgs {
+    /// The .torrent to check against
+    #[arg(value_name = "X.torrent", value_hint = ValueHint::FilePath)]
+    pub torrent: PathBuf,
+    /// The folder that holds the torrent's file or folder
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+}
+
+/// `samara seed`
+#[derive(Args, Debug)]
+pub struct SeedArgs {
+    /// File or folder to share, or a .torrent; of a file or folder, NAME.torrent is made first, in the
+    /// current folder
+    #[arg(value_name = "PATH|X.torrent", value_hint = ValueHint::AnyPath)]
+    pub source: PathBuf,
+    /// Folder that holds the .torrent's file or folder [default: where the .torrent is]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub data: Option<PathBuf>,
+    /// Tracker to announce to, besides the torrent's own; may be repeated
+    #[arg(long = "tracker", value_name = "URL", value_parser = parse::tracker_url)]
+    pub trackers: Vec<String>,
+    /// Address to listen on, such as /ip4/0.0.0.0/tcp/4001; may be repeated [default: all interfaces, TCP
+    /// and QUIC, free ports]
+    #[arg(long, value_name = "MULTIADDR")]
+    pub listen: Vec<Multiaddr>,
+}
+
+/// `samara get`
+#[derive(Args, Debug)]
+pub struct GetArgs {
+    /// .torrent files or magnet links
+    #[arg(value_name = "X", required = true, value_hint = ValueHint::FilePath)]
+    pub sources: Vec<String>,
+    /// Folder to download into
+    #[arg(short, long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub output: PathBuf,
+    /// Tracker to ask, besides the torrent's own; may be repeated
+    #[arg(long = "tracker", value_name = "URL", value_parser = parse::tracker_url)]
+    pub trackers: Vec<String>,
+    /// Peer to dial straight away, such as /ip4/192.0.2.7/tcp/4001/p2p/12D3Koo…; may be repeated
+    #[arg(long = "peer", value_name = "MULTIADDR", value_parser = parse::peer_address)]
+    pub peers: Vec<Multiaddr>,
+    /// Leave as soon as everything is here
+    #[arg(long, conflicts_with = "seed")]
+    pub exit: bool,
+    /// Stay and share until interrupted
+    #[arg(long)]
+    pub seed: bool,
+}
+
+/// `samara tracker`
+#[derive(Args, Debug)]
+pub struct TrackerArgs {
+    /// Address of the HTTP tracker [default: 127.0.0.1:6969 unless only --udp is given]
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<SocketAddr>,
+    /// Address of the UDP tracker [default: 127.0.0.1:6969 unless only --http is given]
+    #[arg(long, value_name = "ADDR")]
+    pub udp: Option<SocketAddr>,
+    /// Configuration file (TOML); the flags above override it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+}
+
+/// `samara demo`
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// Size of the made-up file
+    #[arg(long, value_name = "N", default_value = "128MiB", value_parser = units::parse_size)]
+    pub size: u64,
+}
+
+/// `samara completions`
+#[derive(Args, Debug)]
+pub struct CompletionsArgs {
+    /// The shell to complete in
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// `samara man`
+#[derive(Args, Debug)]
+pub struct ManArgs {
+    /// Write one page for each command into this folder
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub out: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! A progress bar on a terminal; elsewhere a plain line now and then.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::escape;
+use super::output::Output;
+use super::units;
+
+const LABEL_COLUMNS: usize = 24;
+const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Progress of one thing in bytes. Dropping it takes the bar off the screen.
+pub struct Bar {
+    output: Output,
+    bar: ProgressBar,
+    label: String,
+    last_plain_line: Instant,
+}
+
+impl Bar {
+    pub(super) fn new(output: Output, bars: &MultiProgress, label: &str) -> Self {
+        let bar = bars.add(ProgressBar::new(0));
+        bar.set_style(style());
+        let mut bar = Self { output, bar, label: String::new(), last_plain_line: Instant::now() };
+        bar.set_label(label);
+        bar
+    }
+
+    /// Names what moves.
+    pub fn set_label(&mut self, label: &str) {
+        self.label = escape::line(label).into_owned();
+        let mut short: String = self.label.chars().take(LABEL_COLUMNS).collect();
+        if short.len() < self.label.len() {
+            short.pop();
+            short.push('…');
+        }
+        self.bar.set_prefix(short);
+    }
+
+    /// Shows `done` of `total` bytes and `details` such as a rate, separated by two spaces.
+    pub fn set(&mut self, done: u64, total: u64, details: &[String]) {
+        let mut parts = vec![format!("{} of {}", units::size(done), units::size(total))];
+        parts.extend(details.iter().map(|detail| escape::line(detail).into_owned()));
+        self.bar.set_length(total.max(1));
+        self.bar.set_position(if total == 0 { 1 } else { done });
+        self.bar.set_message(parts.join("  "));
+        if self.bar.is_hidden() && self.last_plain_line.elapsed() >= PLAIN_INTERVAL {
+            self.last_plain_line = Instant::now();
+            let percent = done.saturating_mul(100).checked_div(total).unwrap_or(100);
+            self.output.note(format_args!("{}: {percent} %, {}", self.label, parts.join(", ")));
+        }
+    }
+
+    /// Shows that something goes on whose end is not known.
+    pub fn wait(&mut self, what: &str) {
+        self.bar.set_length(1);
+        self.bar.set_position(0);
+        self.bar.set_message(escape::line(what).into_owned());
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{prefix:24} {bar:20.green/dim} {percent:>3} %  {wide_msg}")
+        .expect("the template is a constant")
+        .progress_chars("━━─")
+}
+
+/// Rate and time left of work that only reports how much is done.
+pub struct Meter {
+    started: Instant,
+}
+
+impl Meter {
+    /// Starts measuring.
+    #[expect(clippy::new_without_default, reason = "it reads the clock")]
+    pub fn new() -> Self {
+        Self { started: Instant::now() }
+    }
+
+    /// The average rate so far and what it means for the rest, ready for [`Bar::set`].
+    pub fn details(&self, done: u64, total: u64) -> Vec<String> {
+        let rate = self.rate(done);
+        let left = units::time_left(total.saturating_sub(done), rate);
+        std::iter::once(units::rate(rate)).chain(left.filter(|_| done < total)).collect()
+    }
+
+    /// Bytes a second so far.
+    pub fn rate(&self, done: u64) -> u64 {
+        (done as f64 / self.elapsed().as_secs_f64().max(0.001)) as u64
+    }
+
+    /// Since the start.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+}

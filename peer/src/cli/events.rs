@@ -1,0 +1,224 @@
+//! What `--json` prints: the events and objects of the contract. Fields may be added, never renamed or
+//! removed.
+
+use std::collections::BTreeMap;
+
+use samara_proto::infohash::InfoHashes;
+use serde::Serialize;
+
+use crate::engine::event::Source;
+use crate::handle::{Progress, Stage};
+
+/// One line of a running command.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A socket is open.
+    Listening {
+        /// `tcp`, `quic`, `http` or `udp`.
+        protocol: &'static str,
+        /// A multiaddress of a node, or `address:port` of a tracker.
+        address: String,
+    },
+    /// A `.torrent` was written.
+    Created {
+        /// Its path.
+        torrent: String,
+        #[serde(flatten)]
+        hashes: Hashes,
+    },
+    /// A torrent is being shared.
+    Seeding {
+        /// The torrent's name.
+        name: String,
+        /// A link that names the swarm and the addresses below.
+        magnet: String,
+        /// The path of its `.torrent`.
+        torrent: String,
+        #[serde(flatten)]
+        hashes: Hashes,
+        /// Where others can dial us.
+        addresses: Vec<String>,
+    },
+    /// Figures, about once a second.
+    Progress {
+        #[serde(flatten)]
+        which: Which,
+        /// Content bytes that are here and verified.
+        bytes_done: u64,
+        /// Content bytes in all; 0 while unknown.
+        bytes_total: u64,
+        /// Bytes a second received.
+        down_rate: u64,
+        /// Bytes a second sent.
+        up_rate: u64,
+        /// Connected peers.
+        peers: usize,
+        /// `assisted`, `hybrid` or `autonomous`.
+        stage: &'static str,
+        /// From 0 to 1.
+        autonomy: f64,
+    },
+    /// The swarm became more or less dependent on its tracker.
+    Stage {
+        #[serde(flatten)]
+        which: Which,
+        /// `assisted`, `hybrid` or `autonomous`.
+        stage: &'static str,
+        /// From 0 to 1.
+        autonomy: f64,
+        /// What changed, for humans.
+        why: String,
+    },
+    /// Everything is here and verified.
+    Complete {
+        #[serde(flatten)]
+        which: Which,
+        /// Content bytes.
+        bytes: u64,
+        /// Since the command began with this torrent.
+        seconds: f64,
+        /// Bytes received, by the source that found the giving peer.
+        bytes_from: BTreeMap<&'static str, u64>,
+        /// Peers that gave something.
+        peers: usize,
+    },
+    /// The user should know; the work goes on.
+    Warning {
+        /// One sentence.
+        message: String,
+    },
+    /// The command failed.
+    Error {
+        /// One sentence.
+        message: String,
+    },
+}
+
+/// The full names of a torrent; null where it has none of that version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Hashes {
+    /// Lower-case hexadecimal SHA-1.
+    pub infohash_v1: Option<String>,
+    /// Lower-case hexadecimal SHA-256.
+    pub infohash_v2: Option<String>,
+}
+
+impl From<InfoHashes> for Hashes {
+    fn from(hashes: InfoHashes) -> Self {
+        Self {
+            infohash_v1: hashes.v1().map(|hash| hash.to_string()),
+            infohash_v2: hashes.v2().map(|hash| hash.to_string()),
+        }
+    }
+}
+
+/// Which torrent of several an event is about.
+#[derive(Clone, Debug, Serialize)]
+pub struct Which {
+    /// Its name; of a magnet link without one, its hash.
+    pub name: String,
+    #[serde(flatten)]
+    /// What tells it from another of the same name.
+    pub hashes: Hashes,
+}
+
+/// What `show --json` prints; null where unknown.
+#[derive(Clone, Debug, Serialize)]
+pub struct Shown {
+    /// The torrent's name.
+    pub name: Option<String>,
+    #[serde(flatten)]
+    /// Its full names.
+    pub hashes: Hashes,
+    /// Bytes in a piece.
+    pub piece_length: Option<u32>,
+    /// How many pieces.
+    pub pieces: Option<u32>,
+    /// Content bytes.
+    pub total_size: Option<u64>,
+    /// Whether only trackers may name peers.
+    pub private: Option<bool>,
+    /// Announce URLs, tier after tier.
+    pub trackers: Vec<String>,
+    /// A link to it.
+    pub magnet: String,
+    /// What it holds.
+    pub files: Option<Vec<ShownFile>>,
+    /// The remark of whoever made it.
+    pub comment: Option<String>,
+    /// The program that made it.
+    pub created_by: Option<String>,
+    /// Peers that a link names.
+    pub peers: Vec<String>,
+}
+
+/// A file of a torrent.
+#[derive(Clone, Debug, Serialize)]
+pub struct ShownFile {
+    /// Components joined with `/`, from the download folder down.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// What `verify --json` prints.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verified {
+    /// How many pieces the torrent has.
+    pub pieces_total: u32,
+    /// How many of them are on disk.
+    pub pieces_good: u32,
+    /// Whether nothing is missing, empty files included.
+    pub complete: bool,
+}
+
+impl Event {
+    /// The figures of `progress`.
+    pub fn progress(which: Which, progress: &Progress) -> Self {
+        Self::Progress {
+            which,
+            bytes_done: progress.bytes_done,
+            bytes_total: progress.bytes_total,
+            down_rate: progress.down_rate,
+            up_rate: progress.up_rate,
+            peers: progress.peers,
+            stage: stage_name(progress.stage),
+            autonomy: progress.autonomy,
+        }
+    }
+}
+
+/// The stage's name in the contract.
+pub fn stage_name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Assisted => "assisted",
+        Stage::Hybrid => "hybrid",
+        Stage::Autonomous => "autonomous",
+    }
+}
+
+/// The source's name in the contract.
+pub fn source_name(source: Source) -> &'static str {
+    match source {
+        Source::Tracker => "tracker",
+        Source::Dht => "dht",
+        Source::Pex => "pex",
+        Source::Lan => "lan",
+        Source::Cache => "cache",
+        Source::Link => "link",
+        Source::Incoming => "incoming",
+    }
+}
+
+/// Bytes by the name of their source.
+pub fn bytes_from(sources: &[(Source, u64)]) -> BTreeMap<&'static str, u64> {
+    let mut by_name = BTreeMap::new();
+    for &(source, bytes) in sources {
+        *by_name.entry(source_name(source)).or_default() += bytes;
+    }
+    by_name
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! Golden lines: the exact names that scripts rely on.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn hashes() -> Hashes {
+    Hashes { infohash_v1: Some("11".into()), infohash_v2: None }
+}
+
+fn which() -> Which {
+    Which { name: "big.bin".into(), hashes: hashes() }
+}
+
+#[track_caller]
+fn check(event: Event, expected: Value) {
+    assert_eq!(serde_json::to_value(event).unwrap(), expected);
+}
+
+#[test]
+fn listening_has_the_contract_s_fields() {
+    check(
+        Event::Listening { protocol: "http", address: "127.0.0.1:6969".into() },
+        json!({"event": "listening", "protocol": "http", "address": "127.0.0.1:6969"}),
+    );
+}
+
+#[test]
+fn created_has_the_contract_s_fields() {
+    check(
+        Event::Created { torrent: "a.torrent".into(), hashes: hashes() },
+        json!({"event": "created", "torrent": "a.torrent", "infohash_v1": "11", "infohash_v2": null}),
+    );
+}
+
+#[test]
+fn seeding_has_the_contract_s_fields() {
+    check(
+        Event::Seeding {
+            name: "a".into(),
+            magnet: "magnet:?xt=urn:btih:11".into(),
+            torrent: "a.torrent".into(),
+            hashes: hashes(),
+            addresses: vec!["/ip4/127.0.0.1/tcp/1".into()],
+        },
+        json!({"event": "seeding", "name": "a", "magnet": "magnet:?xt=urn:btih:11", "torrent": "a.torrent",
+               "infohash_v1": "11", "infohash_v2": null, "addresses": ["/ip4/127.0.0.1/tcp/1"]}),
+    );
+}
+
+#[test]
+fn progress_has_the_contract_s_fields() {
+    let progress = Progress {
+        bytes_done: 1,
+        bytes_total: 2,
+        down_rate: 3,
+        up_rate: 4,
+        peers: 5,
+        interested_peers: 6,
+        stage: Stage::Assisted,
+        autonomy: 0.5,
+    };
+    check(
+        Event::progress(which(), &progress),
+        json!({"event": "progress", "name": "big.bin", "infohash_v1": "11", "infohash_v2": null,
+               "bytes_done": 1, "bytes_total": 2, "down_rate": 3, "up_rate": 4, "peers": 5,
+               "stage": "assisted", "autonomy": 0.5}),
+    );
+}
+
+#[test]
+fn stage_has_the_contract_s_fields() {
+    check(
+        Event::Stage {
+            which: which(),
+            stage: stage_name(Stage::Autonomous),
+            autonomy: 1.0,
+            why: "so".into(),
+        },
+        json!({"event": "stage", "name": "big.bin", "infohash_v1": "11", "infohash_v2": null,
+               "stage": "autonomous", "autonomy": 1.0, "why": "so"}),
+    );
+}
+
+#[test]
+fn complete_has_the_contract_s_fields() {
+    check(
+        Event::Complete {
+            which: which(),
+            bytes: 9,
+            seconds: 1.5,
+            bytes_from: bytes_from(&[(Source::Tracker, 4), (Source::Link, 5)]),
+            peers: 2,
+        },
+        json!({"event": "complete", "name": "big.bin", "infohash_v1": "11", "infohash_v2": null,
+               "bytes": 9, "seconds": 1.5, "bytes_from": {"tracker": 4, "link": 5}, "peers": 2}),
+    );
+}
+
+#[test]
+fn warning_and_error_carry_a_message() {
+    check(Event::Warning { message: "w".into() }, json!({"event": "warning", "message": "w"}));
+    check(Event::Error { message: "e".into() }, json!({"event": "error", "message": "e"}));
+}
+
+#[test]
+fn show_prints_null_where_a_link_does_not_know() {
+    let shown = Shown {
+        name: None,
+        hashes: hashes(),
+        piece_length: None,
+        pieces: None,
+        total_size: None,
+        private: None,
+        trackers: vec![],
+        magnet: "magnet:?".into(),
+        files: None,
+        comment: None,
+        created_by: None,
+        peers: vec![],
+    };
+    assert_eq!(
+        serde_json::to_value(shown).unwrap(),
+        json!({"name": null, "infohash_v1": "11", "infohash_v2": null, "piece_length": null, "pieces": null,
+               "total_size": null, "private": null, "trackers": [], "magnet": "magnet:?", "files": null,
+               "comment": null, "created_by": null, "peers": []}),
+    );
+}
+
+#[test]
+fn verify_has_the_contract_s_fields() {
+    let verified = Verified { pieces_total: 3, pieces_good: 2, complete: false };
+    assert_eq!(
+        serde_json::to_value(verified).unwrap(),
+        json!({"pieces_total": 3, "pieces_good": 2, "complete": false}),
+    );
+}
+
+#[test]
+fn every_source_has_its_glossary_name() {
+    use Source::*;
+    let names = [Tracker, Dht, Pex, Lan, Cache, Link, Incoming].map(source_name);
+    assert_eq!(names, ["tracker", "dht", "pex", "lan", "cache", "link", "incoming"]);
+}

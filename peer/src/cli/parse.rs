@@ -1,0 +1,53 @@
+//! Arguments that need more than their type's own parser.
+
+use libp2p::Multiaddr;
+use libp2p::multiaddr::Protocol;
+
+/// A tracker's announce URL: `http`, `https` or `udp`, with a host.
+pub fn tracker_url(text: &str) -> Result<String, String> {
+    let url = reqwest::Url::parse(text).map_err(|error| error.to_string())?;
+    match url.scheme() {
+        "http" | "https" => {}
+        "udp" if url.port().is_some() => {}
+        "udp" => return Err("a udp tracker needs a port, as in udp://127.0.0.1:6969".into()),
+        other => return Err(format!("{other} is not a tracker's protocol; use http, https or udp")),
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err("it names no host".into());
+    }
+    Ok(text.to_owned())
+}
+
+/// A peer's address with its identity, so that nobody else can answer in its place.
+pub fn peer_address(text: &str) -> Result<Multiaddr, String> {
+    let address: Multiaddr = text.parse().map_err(|error: libp2p::multiaddr::Error| error.to_string())?;
+    match address.iter().last() {
+        Some(Protocol::P2p(_)) => Ok(address),
+        _ => Err("it must end in /p2p/ and the peer's id".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trackers_speak_http_https_or_udp() {
+        assert!(tracker_url("http://127.0.0.1:6969/announce").is_ok());
+        assert!(tracker_url("https://tracker.example/announce?key=1").is_ok());
+        assert!(tracker_url("udp://[::1]:6969").is_ok());
+        for wrong in
+            ["", "tracker.example", "ftp://a/b", "udp://tracker.example", "http://", "file:///etc/passwd"]
+        {
+            assert!(tracker_url(wrong).is_err(), "{wrong} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_peer_address_carries_an_identity() {
+        let id = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
+        assert!(peer_address(&format!("/ip4/127.0.0.1/tcp/4001/p2p/{id}")).is_ok());
+        assert!(peer_address("/ip4/127.0.0.1/tcp/4001").is_err());
+        assert!(peer_address("127.0.0.1:4001").is_err());
+    }
+}

@@ -1,0 +1,106 @@
+//! `samara show`: what a `.torrent` or a magnet link says.
+
+use samara_proto::layout::FileIndex;
+use samara_proto::magnet::Magnet;
+use samara_proto::metainfo::Metainfo;
+
+use super::args::ShowArgs;
+use super::events::{Shown, ShownFile};
+use super::failure::{Exit, Outcome};
+use super::output::Output;
+use super::source::Source;
+use super::units;
+
+/// Prints it.
+pub fn run(args: &ShowArgs, output: &Output) -> Outcome {
+    let shown = match Source::read(&args.source)? {
+        Source::Torrent(_, metainfo) => of_metainfo(&metainfo),
+        Source::Magnet(magnet) => of_magnet(magnet),
+    };
+    if output.is_json() {
+        output.object(&shown);
+    } else {
+        print(&shown, output);
+    }
+    Ok(Exit::Done)
+}
+
+/// The link that names the same torrent.
+pub fn magnet_of(metainfo: &Metainfo, peers: Vec<String>) -> Magnet {
+    Magnet {
+        hashes: metainfo.info_hashes(),
+        name: Some(metainfo.name().to_owned()),
+        trackers: metainfo.trackers().concat(),
+        peers,
+        select_only: None,
+    }
+}
+
+fn of_metainfo(metainfo: &Metainfo) -> Shown {
+    let layout = metainfo.layout();
+    let files = metainfo.files().iter().zip(0..).map(|(file, index)| ShownFile {
+        path: metainfo.disk_path(FileIndex(index)).collect::<Vec<_>>().join("/"),
+        size: file.size,
+    });
+    Shown {
+        name: Some(metainfo.name().to_owned()),
+        hashes: metainfo.info_hashes().into(),
+        piece_length: Some(layout.piece_length()),
+        pieces: Some(layout.piece_count()),
+        total_size: Some(layout.total_size()),
+        private: Some(metainfo.is_private()),
+        trackers: metainfo.trackers().concat(),
+        magnet: magnet_of(metainfo, Vec::new()).to_string(),
+        files: Some(files.collect()),
+        comment: metainfo.comment().map(str::to_owned),
+        created_by: metainfo.created_by().map(str::to_owned),
+        peers: Vec::new(),
+    }
+}
+
+fn of_magnet(magnet: Magnet) -> Shown {
+    Shown {
+        hashes: magnet.hashes.into(),
+        piece_length: None,
+        pieces: None,
+        total_size: None,
+        private: None,
+        magnet: magnet.to_string(),
+        files: None,
+        comment: None,
+        created_by: None,
+        name: magnet.name,
+        trackers: magnet.trackers,
+        peers: magnet.peers,
+    }
+}
+
+fn print(shown: &Shown, output: &Output) {
+    let optional = |label, value: Option<String>| {
+        if let Some(value) = value {
+            output.field(label, value);
+        }
+    };
+    output.field("name", shown.name.as_deref().unwrap_or("not known yet: the link does not say"));
+    optional("info-hash v1", shown.hashes.infohash_v1.clone());
+    optional("info-hash v2", shown.hashes.infohash_v2.clone());
+    optional("size", shown.total_size.map(|bytes| format!("{} ({bytes} bytes)", units::size(bytes))));
+    if let (Some(pieces), Some(length)) = (shown.pieces, shown.piece_length) {
+        output.field("pieces", format_args!("{pieces} of {}", units::size(length.into())));
+    }
+    optional(
+        "private",
+        shown.private.filter(|private| *private).map(|_| "yes, only trackers may name peers".into()),
+    );
+    optional("comment", shown.comment.clone());
+    optional("created by", shown.created_by.clone());
+    shown.trackers.iter().for_each(|tracker| output.field("tracker", tracker));
+    shown.peers.iter().for_each(|peer| output.field("peer", peer));
+    output.field("magnet", &shown.magnet);
+    if let Some(files) = &shown.files {
+        output.field("files", files.len());
+        for file in files {
+            output.say(format_args!("  {:>10}  {}", units::size(file.size), file.path));
+        }
+    }
+}

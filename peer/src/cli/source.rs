@@ -1,0 +1,74 @@
+//! What X in `show X` and `get X` may be, and reading it without trusting it.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use samara_proto::limits;
+use samara_proto::magnet::Magnet;
+use samara_proto::metainfo::Metainfo;
+
+use super::failure::Failure;
+
+/// What a command was pointed at.
+pub enum Source {
+    /// A `.torrent` file and what it says.
+    Torrent(PathBuf, Arc<Metainfo>),
+    /// A magnet link.
+    Magnet(Magnet),
+}
+
+impl Source {
+    /// Reads a `.torrent` file or a magnet link.
+    pub fn read(text: &str) -> Result<Self, Failure> {
+        if starts_with(text, "magnet:") {
+            return text
+                .parse()
+                .map(Self::Magnet)
+                .map_err(|error| Failure::failed(format!("cannot use this magnet link: {error}")));
+        }
+        if starts_with(text, "http://") || starts_with(text, "https://") {
+            return Err(Failure::failed(format!(
+                "cannot open {text}: download the .torrent first, for example with curl -O, and pass the file"
+            )));
+        }
+        let path = PathBuf::from(text);
+        let metainfo = read_torrent(&path)?;
+        Ok(Self::Torrent(path, metainfo))
+    }
+}
+
+/// Reads and checks a `.torrent` file.
+pub fn read_torrent(path: &Path) -> Result<Arc<Metainfo>, Failure> {
+    let bytes = read_bounded(path)?;
+    Metainfo::from_bytes(&bytes).map(Arc::new).map_err(|error| {
+        Failure::failed(format!("cannot use {}: not a valid torrent: {error}", path.display()))
+    })
+}
+
+/// A whole file, unless it is longer than any torrent.
+fn read_bounded(path: &Path) -> Result<Vec<u8>, Failure> {
+    let unreadable = |error: std::io::Error| Failure::file("read", path, &error);
+    let file = File::open(path).map_err(unreadable)?;
+    if file.metadata().map_err(unreadable)?.is_dir() {
+        return Err(Failure::failed(format!(
+            "cannot read {}: it is a folder, not a .torrent",
+            path.display()
+        )));
+    }
+    let mut bytes = Vec::new();
+    file.take(limits::TORRENT_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > limits::TORRENT_BYTES {
+        return Err(Failure::failed(format!(
+            "cannot use {}: it is longer than any torrent may be ({} bytes)",
+            path.display(),
+            limits::TORRENT_BYTES
+        )));
+    }
+    Ok(bytes)
+}
+
+fn starts_with(text: &str, scheme: &str) -> bool {
+    text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+}
