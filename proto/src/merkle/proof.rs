@@ -1,0 +1,164 @@
+//! Parts of a file's Merkle tree with proof that they belong to its root: what hash request and hashes
+//! messages carry (BEP 52).
+
+use super::{file_width, padding, pair, parents, piece_height, subtree_root};
+use crate::infohash::Sha256Hash;
+
+/// Hashes asked for in one message: what BEP 52 says should not be exceeded.
+pub const MAX_HASHES: u32 = 512;
+
+/// What a hash request asks for, the file apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HashRange {
+    /// The height of the layer asked for; 0 is the leaves.
+    pub base_layer: u32,
+    /// The first hash of that layer asked for, a multiple of `length`.
+    pub index: u32,
+    /// How many hashes are asked for, a power of two of at least 2.
+    pub length: u32,
+    /// How many layers above the base the proof climbs. Those that the hashes themselves yield take none.
+    pub proof_layers: u32,
+}
+
+/// Why hashes do not belong to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProofError {
+    /// No tree of that size has such a range.
+    #[error("a range of hashes that the file does not have")]
+    Range,
+    /// Not as many hashes as the range and its proof take.
+    #[error("{found} hashes where {expected} belong")]
+    Count {
+        /// How many it takes.
+        expected: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// They lead to another root.
+    #[error("hashes that do not lead to the file's root")]
+    Mismatch,
+}
+
+impl HashRange {
+    /// The requests that together yield the whole piece layer of a file longer than one piece, each with
+    /// proof up to the root.
+    ///
+    /// # Panics
+    /// If `piece_length` is not a power of two of at least 16 KiB.
+    pub fn of_piece_layer(file_size: u64, piece_length: u32) -> impl Iterator<Item = Self> {
+        let pieces = file_size.div_ceil(u64::from(piece_length)) as u32;
+        let base_layer = piece_height(piece_length);
+        let length = pieces.next_power_of_two().min(MAX_HASHES);
+        let proof_layers = (height_of(file_size).saturating_sub(base_layer)).saturating_sub(1);
+        let count = if length < 2 { 0 } else { pieces.div_ceil(length) };
+        (0..count).map(move |n| Self { base_layer, index: n * length, length, proof_layers })
+    }
+
+    /// Checks an answer to this request, whose proof must reach the root: the hashes of the base layer,
+    /// padding beyond the file's end included.
+    ///
+    /// # Errors
+    /// If the range is impossible for a file of that size, or the hashes are not this file's.
+    pub fn verify<'h>(
+        &self,
+        pieces_root: Sha256Hash,
+        file_size: u64,
+        hashes: &'h [Sha256Hash],
+    ) -> Result<&'h [Sha256Hash], ProofError> {
+        let height = height_of(file_size);
+        self.check(height)?;
+        if self.base_layer + self.proof_layers + 1 != height {
+            return Err(ProofError::Range);
+        }
+        let expected = self.length as usize + self.uncles();
+        if hashes.len() != expected {
+            return Err(ProofError::Count { expected, found: hashes.len() });
+        }
+        let (base, uncles) = hashes.split_at(self.length as usize);
+        let subtree = subtree_root(base, self.base_layer, base.len());
+        let (found, _) = uncles.iter().fold((subtree, self.index / self.length), |(node, at), &uncle| {
+            (if at % 2 == 0 { pair(node, uncle) } else { pair(uncle, node) }, at / 2)
+        });
+        if found == pieces_root { Ok(base) } else { Err(ProofError::Mismatch) }
+    }
+
+    /// Uncle hashes that follow the base hashes: at most one for each proof layer.
+    fn uncles(&self) -> usize {
+        (self.proof_layers + 1).saturating_sub(self.length.ilog2()) as usize
+    }
+
+    fn check(&self, height: u32) -> Result<(), ProofError> {
+        let length_fits = self.length >= 2 && self.length.is_power_of_two();
+        let base_fits = self.base_layer < height;
+        if !length_fits || !base_fits || !self.index.is_multiple_of(self.length) {
+            return Err(ProofError::Range);
+        }
+        let width = 1u64 << (height - self.base_layer);
+        let inside = u64::from(self.index) + u64::from(self.length) <= width;
+        let climbs = self.proof_layers < height - self.base_layer;
+        if inside && climbs { Ok(()) } else { Err(ProofError::Range) }
+    }
+}
+
+/// The top of a file's Merkle tree, from its piece layer up to its root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerTree {
+    base_layer: u32,
+    /// Each layer without what lies beyond the file's end; the last holds the root alone.
+    layers: Vec<Vec<Sha256Hash>>,
+}
+
+impl LayerTree {
+    /// The tree above a file's piece layer.
+    ///
+    /// # Panics
+    /// If the layer is empty, or `piece_length` is not a power of two of at least 16 KiB.
+    pub fn new(piece_layer: Vec<Sha256Hash>, piece_length: u32) -> Self {
+        assert!(!piece_layer.is_empty(), "a piece layer has a hash for each piece");
+        let base_layer = piece_height(piece_length);
+        let mut pad = padding(base_layer);
+        let mut layers = vec![piece_layer];
+        while let Some(below) = layers.last().filter(|layer| layer.len() > 1) {
+            let above = parents(below, pad);
+            layers.push(above);
+            pad = pair(pad, pad);
+        }
+        Self { base_layer, layers }
+    }
+
+    /// The file's root.
+    pub fn root(&self) -> Sha256Hash {
+        self.layers[self.layers.len() - 1][0]
+    }
+
+    /// The hash of each piece.
+    pub fn piece_layer(&self) -> &[Sha256Hash] {
+        &self.layers[0]
+    }
+
+    /// The answer to a hash request: base hashes, then uncles from the bottom up. `None` if the range is not
+    /// part of this tree, or of a layer below its own.
+    pub fn prove(&self, range: HashRange) -> Option<Vec<Sha256Hash>> {
+        let height = self.base_layer + self.layers.len() as u32 - 1;
+        range.check(height).ok()?;
+        if range.base_layer < self.base_layer || range.length > MAX_HASHES {
+            return None;
+        }
+        let base = (range.index..range.index + range.length).map(|at| self.node(range.base_layer, at));
+        let below_uncles = range.length.ilog2();
+        let uncles = (0..range.uncles() as u32).map(|n| {
+            let layer = range.base_layer + below_uncles + n;
+            self.node(layer, (range.index >> (below_uncles + n)) ^ 1)
+        });
+        Some(base.chain(uncles).collect())
+    }
+
+    fn node(&self, layer: u32, at: u32) -> Sha256Hash {
+        let nodes = &self.layers[(layer - self.base_layer) as usize];
+        nodes.get(at as usize).copied().unwrap_or_else(|| padding(layer))
+    }
+}
+
+fn height_of(file_size: u64) -> u32 {
+    file_width(file_size).ilog2()
+}

@@ -1,0 +1,93 @@
+//! Claims about Merkle trees and their proofs.
+
+use proptest::prelude::*;
+
+use super::proof::{HashRange, LayerTree, ProofError};
+use super::*;
+
+fn hash(n: u32) -> Sha256Hash {
+    leaf(&n.to_be_bytes())
+}
+
+fn hashes(count: u32) -> Vec<Sha256Hash> {
+    (0..count).map(hash).collect()
+}
+
+#[test]
+fn a_lone_leaf_is_its_own_root() {
+    assert_eq!(root(&[hash(1)], 1), hash(1));
+}
+
+#[test]
+fn missing_leaves_are_zeros() {
+    let zero = Sha256Hash([0; 32]);
+    let expected = pair(pair(hash(0), hash(1)), pair(hash(2), zero));
+    assert_eq!(root(&hashes(3), 4), expected);
+    assert_eq!(root(&[], 2), pair(zero, zero));
+}
+
+#[test]
+fn the_piece_layer_leads_to_the_same_root_as_the_leaves() {
+    let leaves = hashes(11);
+    let layer: Vec<Sha256Hash> = leaves.chunks(4).map(|piece| root(piece, 4)).collect();
+    assert_eq!(piece_layer_root(&layer, 4 * BLOCK_LENGTH), root(&leaves, 16));
+}
+
+#[test]
+fn a_whole_small_layer_needs_no_uncles() {
+    let tree = LayerTree::new(hashes(3), BLOCK_LENGTH);
+    let ranges: Vec<_> = HashRange::of_piece_layer(3 * u64::from(BLOCK_LENGTH), BLOCK_LENGTH).collect();
+    assert_eq!(ranges, [HashRange { base_layer: 0, index: 0, length: 4, proof_layers: 1 }]);
+    assert_eq!(tree.prove(ranges[0]).unwrap().len(), 4);
+}
+
+#[test]
+fn impossible_ranges_are_refused() {
+    let tree = LayerTree::new(hashes(8), BLOCK_LENGTH * 2);
+    let good = HashRange { base_layer: 1, index: 2, length: 2, proof_layers: 2 };
+    assert!(tree.prove(good).is_some());
+    for bad in [
+        HashRange { base_layer: 0, ..good },
+        HashRange { base_layer: 4, ..good },
+        HashRange { base_layer: u32::MAX, ..good },
+        HashRange { index: 1, ..good },
+        HashRange { index: 8, ..good },
+        HashRange { index: u32::MAX - 1, ..good },
+        HashRange { length: 0, ..good },
+        HashRange { length: 1, ..good },
+        HashRange { length: 3, index: 3, ..good },
+        HashRange { length: 16, index: 0, ..good },
+        HashRange { proof_layers: 3, ..good },
+        HashRange { proof_layers: u32::MAX, ..good },
+    ] {
+        assert_eq!(tree.prove(bad), None, "{bad:?}");
+        let size = 16 * u64::from(BLOCK_LENGTH);
+        if bad.base_layer != 0 {
+            assert_eq!(bad.verify(tree.root(), size, &[]), Err(ProofError::Range), "{bad:?}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_layer_fetched_in_ranges_is_the_layer(pieces in 2u32..1400, height in 0u32..4, flaw: prop::sample::Index) {
+        let piece_length = BLOCK_LENGTH << height;
+        let size = u64::from(pieces) * u64::from(piece_length) - 1;
+        let layer = hashes(pieces);
+        let tree = LayerTree::new(layer.clone(), piece_length);
+        prop_assert_eq!(tree.root(), piece_layer_root(&layer, piece_length));
+        let mut fetched = Vec::new();
+        for range in HashRange::of_piece_layer(size, piece_length) {
+            let mut answer = tree.prove(range).unwrap();
+            fetched.extend_from_slice(range.verify(tree.root(), size, &answer).unwrap());
+            let at = flaw.index(answer.len());
+            answer[at].0[7] ^= 1;
+            prop_assert_eq!(range.verify(tree.root(), size, &answer), Err(ProofError::Mismatch));
+            answer.pop();
+            let is_count = matches!(range.verify(tree.root(), size, &answer), Err(ProofError::Count { .. }));
+            prop_assert!(is_count);
+        }
+        fetched.truncate(pieces as usize);
+        prop_assert_eq!(fetched, layer);
+    }
+}
