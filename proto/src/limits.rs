@@ -69,3 +69,18 @@ pub const UNKNOWN_MESSAGE_BYTES: u32 = 16 * 1024;
 pub const HASHES_PER_REQUEST: u32 = 512;
 /// Uncle hashes that may follow them: a tree with more layers would need a file beyond 2^46 bytes.
 pub const PROOF_HASHES: u32 = 32;
+/// Extensions in an extension handshake: several times what the busiest client names.
+pub const EXTENSIONS: usize = 128;
+/// Bytes in an extension's name; nobody speaks one with a longer name.
+pub const EXTENSION_NAME_BYTES: usize = 64;
+/// Bytes kept of a remote client's name and version, which is only ever shown.
+pub const CLIENT_BYTES: usize = 128;
+
+// Signed peer records.
+
+/// Bytes in a signed peer record: the most addresses at their longest, a key and a signature.
+pub const RECORD_BYTES: usize = 4 * 1024;
+/// Addresses in a signed peer record: each may be dialled.
+pub const RECORD_ADDRESSES: usize = 8;
+/// Bytes in an address: a relayed one with certificate hashes stays below.
+pub const ADDRESS_BYTES: usize = 256;
