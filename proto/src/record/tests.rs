@@ -1,3 +1,5 @@
+//! A golden record, the same bytes as libp2p's own, and refusal of everything else.
+
 use data_encoding::HEXLOWER;
 use proptest::prelude::*;
 

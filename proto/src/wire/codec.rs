@@ -340,3 +340,6 @@ impl From<BlockRef> for PieceHeader {
         Self { piece: block.piece, begin: block.begin, length: block.length }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,5 @@
+//! The extension handshake's exact bytes, its limits, and that it survives the wire.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The handshake's exact bytes, and that any handshake survives the wire.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The exact bytes of BEP 9's messages, and that no impossible piece is accepted.
+
 use proptest::prelude::*;
 
 use super::*;
