@@ -30,3 +30,14 @@ pub struct SwarmCounts {
     /// Peers that still miss something, partial seeds included.
     pub incomplete: u32,
 }
+
+/// Longest text kept of a failure, warning or error, in bytes.
+const TEXT_BYTES: usize = 512;
+
+/// A tracker's message to the user: at most [`TEXT_BYTES`] of it, whatever is no UTF-8 replaced.
+fn text(bytes: &[u8]) -> String {
+    let mut text = String::from_utf8_lossy(&bytes[..bytes.len().min(TEXT_BYTES)]).into_owned();
+    let end = (0..=TEXT_BYTES).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(text.len());
+    text.truncate(end);
+    text
+}

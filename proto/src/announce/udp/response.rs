@@ -5,10 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use thiserror::Error;
 
 use super::{ConnectionId, PEERS_V4, PEERS_V6, RESPONSE_BYTES, Reader, SCRAPE_HASHES, TransactionId, action};
-use crate::announce::SwarmCounts;
-
-/// Longest text kept of an error, in bytes.
-const TEXT_BYTES: usize = 512;
+use crate::announce::{SwarmCounts, text};
 
 /// The address family of the socket an answer travels on: it alone says how peers are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,6 +224,5 @@ fn read_counts(reader: &mut Reader<'_>) -> Vec<SwarmCounts> {
 
 /// Some trackers end the text with a NUL.
 fn read_text(bytes: &[u8]) -> String {
-    let bytes = bytes.strip_suffix(&[0]).unwrap_or(bytes);
-    String::from_utf8_lossy(&bytes[..bytes.len().min(TEXT_BYTES)]).into_owned()
+    text(bytes.strip_suffix(&[0]).unwrap_or(bytes))
 }

@@ -6,13 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde_bencode::value::Value;
 
+use crate::announce::text;
+
 use super::{AnnounceResponse, AnswerError, Failure, Libp2pPeer, Libp2pPeers, PeerFlags, RetryIn, TcpPeer};
 
 /// The interval of an answer that names none, in seconds: what most trackers ask for.
 const DEFAULT_INTERVAL_SECS: u32 = 1800;
-
-/// Longest text kept of a failure or warning, in bytes.
-const TEXT_BYTES: usize = 512;
 
 /// Most addresses kept of a libp2p peer, and longest one in bytes.
 const ADDRESSES: usize = 8;
@@ -184,8 +183,4 @@ fn saturate(number: i64) -> Option<u32> {
 fn ip_of(bytes: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(&bytes[..bytes.len().min(TEXT_BYTES)]).into_owned()
 }
