@@ -18,6 +18,9 @@ mod response;
 mod scrape;
 mod url;
 
+#[cfg(test)]
+mod tests;
+
 pub use query::QueryError;
 pub use request::AnnounceRequest;
 pub use response::{
@@ -29,16 +32,8 @@ pub use url::{announce_url, scrape_url};
 /// Longest query string read, in bytes: a scrape of 74 hashes and the largest announce both fit.
 pub const QUERY_BYTES: usize = 8 * 1024;
 
-/// Longest signed peer record carried, in bytes: 8 addresses of 256 bytes, the key and the signature.
-pub const RECORD_BYTES: usize = 4 * 1024;
-
 /// Most info-hashes in one scrape: what fits a UDP packet, so that both protocols are alike.
 pub const SCRAPE_HASHES: usize = 74;
 
 /// Longest `key` kept of an announce, in bytes; clients send 8.
 pub const KEY_BYTES: usize = 100;
-
-/// The value `bytes` holds, guarded against nesting and lengths that lie.
-fn bencode_value(bytes: &[u8]) -> Result<serde_bencode::value::Value, AnswerError> {
-    serde_bencode::from_bytes(bytes).map_err(|error| AnswerError::Bencode(error.to_string()))
-}

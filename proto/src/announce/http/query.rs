@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
 use thiserror::Error;
 
-use super::{QUERY_BYTES, RECORD_BYTES};
+use super::QUERY_BYTES;
+use crate::limits::RECORD_BYTES;
 
 /// Every byte but RFC 3986's unreserved ones.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -2,10 +2,11 @@
 
 use data_encoding::BASE64URL_NOPAD;
 
+use super::KEY_BYTES;
 use super::query::{QueryError, append, decode, decode_20, decode_number, pairs};
-use super::{KEY_BYTES, RECORD_BYTES};
 use crate::announce::Event;
 use crate::infohash::InfoHash;
+use crate::limits::RECORD_BYTES;
 
 /// An announce (BEP 3). Addresses a client claims for itself (`ip`, `ipv4`, `ipv6`) are not read:
 /// trusting them lets anybody enlist a victim (BEP 7 says so too).

@@ -3,12 +3,13 @@
 mod decode;
 mod encode;
 
-pub(super) use decode::{answer_dict, count};
-pub(super) use encode::to_bytes;
+pub(super) use decode::{count, scan_answer};
 
 use std::net::{IpAddr, SocketAddr};
 
 use thiserror::Error;
+
+use crate::bencode::BencodeError;
 
 /// An answer that is no failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -137,9 +138,12 @@ pub enum AnswerError {
     /// The tracker said no.
     #[error(transparent)]
     Refused(#[from] Failure),
-    /// Not one bencoded dictionary within the limits.
-    #[error("the tracker's answer is no bencoded dictionary: {0}")]
-    Bencode(String),
+    /// Not one bencoded value within the limits; often a web page.
+    #[error("the tracker's answer is no bencode: {0}")]
+    Bencode(#[from] BencodeError),
+    /// Bencode, but no dictionary.
+    #[error("the tracker's answer is no bencoded dictionary")]
+    NoDictionary,
     /// A dictionary, but not an answer.
     #[error("the tracker's answer has no usable {0:?}")]
     Field(&'static str),

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_bencode::value::Value;
 use serde_bytes::Bytes;
 
 use super::query::{QueryError, append, decode_20, pairs};
-use super::response::{answer_dict, count, to_bytes};
+use super::response::{count, scan_answer};
 use super::{AnswerError, SCRAPE_HASHES};
 use crate::announce::SwarmCounts;
+use crate::bencode::to_bytes;
 use crate::infohash::InfoHash;
 
 /// Which swarms a client asks about: at least one, at most [`SCRAPE_HASHES`].
@@ -96,15 +96,13 @@ impl ScrapeResponse {
     /// [`AnswerError::Refused`] when the tracker said no; otherwise when the bytes are not one
     /// dictionary with a dictionary `files`.
     pub fn decode(bytes: &[u8]) -> Result<Self, AnswerError> {
-        let dict = answer_dict(bytes)?;
-        let Some(Value::Dict(files)) = dict.get(b"files".as_slice()) else {
+        let scan = scan_answer(bytes)?;
+        let Some(files) = scan.root().get("files").and_then(|value| value.as_dict()) else {
             return Err(AnswerError::Field("files"));
         };
         let mut response = Self::default();
-        // Order is of no matter: every entry goes to its own place in a sorted map.
-        #[allow(clippy::iter_over_hash_type)]
         for (key, file) in files {
-            let (Some(info_hash), Value::Dict(file)) = (InfoHash::from_slice(key), file) else { continue };
+            let Some(info_hash) = InfoHash::from_slice(key) else { continue };
             let counts = SwarmCounts {
                 complete: count(file, "complete").unwrap_or(0),
                 downloaded: count(file, "downloaded").unwrap_or(0),

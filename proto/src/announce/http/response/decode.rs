@@ -1,29 +1,22 @@
 //! Answers from bytes. Trackers are sloppy and may be hostile: fields of the wrong type count as
 //! absent where the answer makes sense without them.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use serde_bencode::value::Value;
-
 use crate::announce::text;
+use crate::bencode::{self, Limits, Scan, Value};
+use crate::limits::{ADDRESS_BYTES, RECORD_ADDRESSES, RECORD_BYTES};
 
 use super::{AnnounceResponse, AnswerError, Failure, Libp2pPeer, Libp2pPeers, PeerFlags, RetryIn, TcpPeer};
 
 /// The interval of an answer that names none, in seconds: what most trackers ask for.
 const DEFAULT_INTERVAL_SECS: u32 = 1800;
 
-/// Most addresses kept of a libp2p peer, and longest one in bytes.
-const ADDRESSES: usize = 8;
-const ADDRESS_BYTES: usize = 256;
-
 /// Longest peer id kept, in bytes: an inlined public key of any type libp2p uses is shorter.
 const PEER_ID_BYTES: usize = 64;
 
 /// Most bootstrap addresses kept.
 const BOOTSTRAP: usize = 32;
-
-type Dict = HashMap<Vec<u8>, Value>;
 
 impl AnnounceResponse {
     /// Reads an answer. Peers without a usable address (port 0, no IP) are skipped.
@@ -33,57 +26,58 @@ impl AnnounceResponse {
     /// [`AnswerError::Refused`] when the tracker said no; otherwise when the bytes are not one
     /// dictionary within the limits, or a peer list is malformed.
     pub fn decode(bytes: &[u8]) -> Result<Self, AnswerError> {
-        let dict = answer_dict(bytes)?;
-        let mut peers = tcp_peers(&dict)?;
-        if let Some(Value::Bytes(list)) = dict.get(b"peers6".as_slice()) {
+        let scan = scan_answer(bytes)?;
+        let dict = scan.root();
+        let mut peers = tcp_peers(dict)?;
+        if let Some(list) = bytes_of(dict, "peers6") {
             append_v6(list, &mut peers)?;
         }
         Ok(Self {
-            interval_secs: count(&dict, "interval").unwrap_or(DEFAULT_INTERVAL_SECS),
-            min_interval_secs: count(&dict, "min interval"),
-            complete: count(&dict, "complete"),
-            incomplete: count(&dict, "incomplete"),
-            downloaded: count(&dict, "downloaded"),
-            external_ip: bytes_of(&dict, "external ip").and_then(ip_of),
-            warning: bytes_of(&dict, "warning message").map(text),
-            tracker_id: bytes_of(&dict, "tracker id").map(<[u8]>::to_vec),
+            interval_secs: count(dict, "interval").unwrap_or(DEFAULT_INTERVAL_SECS),
+            min_interval_secs: count(dict, "min interval"),
+            complete: count(dict, "complete"),
+            incomplete: count(dict, "incomplete"),
+            downloaded: count(dict, "downloaded"),
+            external_ip: bytes_of(dict, "external ip").and_then(ip_of),
+            warning: bytes_of(dict, "warning message").map(text),
+            tracker_id: bytes_of(dict, "tracker id").map(<[u8]>::to_vec),
             peers,
-            libp2p: match dict.get(b"libp2p".as_slice()) {
-                Some(Value::Dict(libp2p)) => Some(libp2p_peers(libp2p)),
-                _ => None,
-            },
+            libp2p: dict.get("libp2p").filter(|value| value.as_dict().is_some()).map(libp2p_peers),
         })
     }
 }
 
-/// The dictionary of an answer that is no failure.
-pub(in crate::announce::http) fn answer_dict(bytes: &[u8]) -> Result<Dict, AnswerError> {
-    let Value::Dict(dict) = crate::announce::http::bencode_value(bytes)? else {
-        return Err(AnswerError::Bencode("it is something else".to_owned()));
-    };
-    match bytes_of(&dict, "failure reason") {
-        Some(reason) => Err(Failure { reason: text(reason), retry_in: retry_in(&dict) }.into()),
-        None => Ok(dict),
+/// The parts of an answer that is a dictionary and no failure.
+pub(in crate::announce::http) fn scan_answer(bytes: &[u8]) -> Result<Scan<'_>, AnswerError> {
+    let scan = bencode::scan(bytes, Limits::TRACKER_ANSWER)?;
+    let dict = scan.root();
+    if dict.as_dict().is_none() {
+        return Err(AnswerError::NoDictionary);
     }
+    if let Some(reason) = bytes_of(dict, "failure reason") {
+        return Err(Failure { reason: text(reason), retry_in: retry_in(dict) }.into());
+    }
+    Ok(scan)
 }
 
-fn retry_in(dict: &Dict) -> Option<RetryIn> {
-    match dict.get(b"retry in".as_slice())? {
-        Value::Int(minutes) => Some(RetryIn::Minutes(saturate(*minutes)?)),
-        Value::Bytes(word) if word == b"never" => Some(RetryIn::Never),
-        // BEP 31's own example sends the number as a string.
-        Value::Bytes(digits) => std::str::from_utf8(digits).ok()?.parse().ok().map(RetryIn::Minutes),
-        _ => None,
+fn retry_in(dict: Value<'_>) -> Option<RetryIn> {
+    let value = dict.get("retry in")?;
+    if value.as_bytes() == Some(b"never") {
+        return Some(RetryIn::Never);
     }
+    // BEP 31's own example sends the number as a string.
+    let as_text = || value.as_str()?.parse().ok();
+    value.as_int().and_then(saturate).or_else(as_text).map(RetryIn::Minutes)
 }
 
-fn tcp_peers(dict: &Dict) -> Result<Vec<TcpPeer>, AnswerError> {
+fn tcp_peers(dict: Value<'_>) -> Result<Vec<TcpPeer>, AnswerError> {
     let mut peers = Vec::new();
-    match dict.get(b"peers".as_slice()) {
-        None => {}
-        Some(Value::Bytes(list)) => append_v4(list, &mut peers)?,
-        Some(Value::List(list)) => peers.extend(list.iter().filter_map(peer_of)),
-        Some(_) => return Err(AnswerError::Field("peers")),
+    if let Some(value) = dict.get("peers") {
+        match (value.as_bytes(), value.as_list()) {
+            (Some(list), _) => append_v4(list, &mut peers)?,
+            (None, Some(list)) => peers.extend(list.filter_map(peer_of)),
+            (None, None) => return Err(AnswerError::Field("peers")),
+        }
     }
     Ok(peers)
 }
@@ -111,12 +105,10 @@ fn append_v6(list: &[u8], peers: &mut Vec<TcpPeer>) -> Result<(), AnswerError> {
     Ok(())
 }
 
-fn peer_of(entry: &Value) -> Option<TcpPeer> {
-    let Value::Dict(dict) = entry else { return None };
-    let ip = std::str::from_utf8(bytes_of(dict, "ip")?).ok()?.parse().ok()?;
-    let Some(Value::Int(port)) = dict.get(b"port".as_slice()) else { return None };
-    let peer_id = bytes_of(dict, "peer id").and_then(|id| id.try_into().ok());
-    usable(ip, u16::try_from(*port).ok()?, peer_id)
+fn peer_of(entry: Value<'_>) -> Option<TcpPeer> {
+    let ip = entry.get("ip")?.as_str()?.parse().ok()?;
+    let port = u16::try_from(entry.get("port")?.as_int()?).ok()?;
+    usable(ip, port, bytes_of(entry, "peer id").and_then(|id| id.try_into().ok()))
 }
 
 fn usable(ip: IpAddr, port: u16, peer_id: Option<[u8; 20]>) -> Option<TcpPeer> {
@@ -124,56 +116,36 @@ fn usable(ip: IpAddr, port: u16, peer_id: Option<[u8; 20]>) -> Option<TcpPeer> {
     (port != 0 && !ip.is_unspecified()).then_some(TcpPeer { address, peer_id })
 }
 
-fn libp2p_peers(dict: &Dict) -> Libp2pPeers {
-    Libp2pPeers {
-        bootstrap: addresses(dict, "b", BOOTSTRAP),
-        peers: match dict.get(b"p".as_slice()) {
-            Some(Value::List(list)) => list.iter().filter_map(libp2p_peer).collect(),
-            _ => Vec::new(),
-        },
-    }
+fn libp2p_peers(dict: Value<'_>) -> Libp2pPeers {
+    let peers = dict.get("p").and_then(|value| Some(value.as_list()?.filter_map(libp2p_peer).collect()));
+    Libp2pPeers { bootstrap: addresses(dict, "b", BOOTSTRAP), peers: peers.unwrap_or_default() }
 }
 
-fn libp2p_peer(entry: &Value) -> Option<Libp2pPeer> {
-    let Value::Dict(dict) = entry else { return None };
-    let id = bytes_of(dict, "id").filter(|id| (1..=PEER_ID_BYTES).contains(&id.len()))?;
-    let record = bytes_of(dict, "r").filter(|record| record.len() <= super::super::RECORD_BYTES);
-    let flags = match dict.get(b"f".as_slice()) {
-        Some(Value::Int(bits)) => PeerFlags::from_bits(u64::try_from(*bits).unwrap_or(0)),
-        _ => PeerFlags::default(),
-    };
+fn libp2p_peer(entry: Value<'_>) -> Option<Libp2pPeer> {
+    let id = bytes_of(entry, "id").filter(|id| (1..=PEER_ID_BYTES).contains(&id.len()))?;
+    let record = bytes_of(entry, "r").filter(|record| record.len() <= RECORD_BYTES);
+    let flags = entry.get("f").and_then(|value| u64::try_from(value.as_int()?).ok());
     Some(Libp2pPeer {
-        addresses: addresses(dict, "a", ADDRESSES),
-        flags,
+        addresses: addresses(entry, "a", RECORD_ADDRESSES),
+        flags: flags.map(PeerFlags::from_bits).unwrap_or_default(),
         id: id.to_vec(),
         record: record.unwrap_or_default().to_vec(),
     })
 }
 
-fn addresses(dict: &Dict, key: &str, limit: usize) -> Vec<Vec<u8>> {
-    let Some(Value::List(list)) = dict.get(key.as_bytes()) else { return Vec::new() };
-    list.iter()
-        .filter_map(|entry| match entry {
-            Value::Bytes(address) if address.len() <= ADDRESS_BYTES => Some(address.clone()),
-            _ => None,
-        })
-        .take(limit)
-        .collect()
+fn addresses(dict: Value<'_>, key: &str, limit: usize) -> Vec<Vec<u8>> {
+    let Some(list) = dict.get(key).and_then(|value| value.as_list()) else { return Vec::new() };
+    let addresses = list.filter_map(|entry| entry.as_bytes()).filter(|bytes| bytes.len() <= ADDRESS_BYTES);
+    addresses.take(limit).map(<[u8]>::to_vec).collect()
 }
 
-pub(in crate::announce::http) fn bytes_of<'a>(dict: &'a Dict, key: &str) -> Option<&'a [u8]> {
-    match dict.get(key.as_bytes()) {
-        Some(Value::Bytes(bytes)) => Some(bytes),
-        _ => None,
-    }
+fn bytes_of<'a>(dict: Value<'a>, key: &str) -> Option<&'a [u8]> {
+    dict.get(key)?.as_bytes()
 }
 
 /// A count or a number of seconds; negative ones count as absent.
-pub(in crate::announce::http) fn count(dict: &Dict, key: &str) -> Option<u32> {
-    match dict.get(key.as_bytes()) {
-        Some(Value::Int(number)) => saturate(*number),
-        _ => None,
-    }
+pub(in crate::announce::http) fn count(dict: Value<'_>, key: &str) -> Option<u32> {
+    saturate(dict.get(key)?.as_int()?)
 }
 
 fn saturate(number: i64) -> Option<u32> {

@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use serde::Serialize;
 use serde_bytes::{ByteBuf, Bytes};
 
+use crate::bencode::to_bytes;
+
 use super::{AnnounceResponse, Failure, Libp2pPeer, Libp2pPeers, PeerFormat, RetryIn, TcpPeer};
 
 /// The `libp2p` dictionary's version.
@@ -116,10 +118,6 @@ impl Failure {
         });
         to_bytes(&Refusal { reason: &self.reason, retry_in })
     }
-}
-
-pub(in crate::announce::http) fn to_bytes<T: Serialize>(answer: &T) -> Vec<u8> {
-    serde_bencode::to_bytes(answer).expect("structs of integers, strings and lists always serialise")
 }
 
 fn ip_bytes(ip: IpAddr) -> Vec<u8> {
