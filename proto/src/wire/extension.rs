@@ -1,7 +1,6 @@
 //! The extension handshake (BEP 10) and the metadata exchange (BEP 9).
 
 mod metadata;
-mod prefix;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU8;
@@ -12,6 +11,7 @@ use thiserror::Error;
 
 pub use metadata::{METADATA_PIECE, MetadataError, MetadataMessage, metadata_pieces, metadata_range};
 
+use crate::bencode::{self, BencodeError, Limits};
 use crate::limits;
 
 /// The id of the extension handshake itself.
@@ -82,7 +82,7 @@ impl ExtensionHandshake {
             upload_only: self.upload_only.map(i64::from),
             version: self.version.as_ref().map(|text| ByteBuf::from(text.as_bytes())),
         };
-        serde_bencode::to_bytes(&wire).expect("maps, numbers and strings always have a bencode form")
+        bencode::to_bytes(&wire)
     }
 
     /// Reads the payload of an extended message with id 0. Keys we do not know are skipped, and so are
@@ -92,11 +92,7 @@ impl ExtensionHandshake {
     /// If it is not one bencoded dictionary, is beyond the limits, or one of its values is not what
     /// its key stands for.
     pub fn decode(payload: &[u8]) -> Result<Self, ExtensionError> {
-        if prefix::dictionary_end(payload) != Some(payload.len()) {
-            return Err(ExtensionError::NotADictionary);
-        }
-        let wire: Wire =
-            serde_bencode::from_bytes(payload).map_err(|error| ExtensionError::Value(error.to_string()))?;
+        let wire: Wire = bencode::from_bytes(payload, Limits::EXTENSION)?;
         check_count(wire.m.len())?;
         let mut m = BTreeMap::new();
         for (name, id) in wire.m {
@@ -125,12 +121,9 @@ impl ExtensionHandshake {
 /// Why a payload is not an extension handshake.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ExtensionError {
-    /// It is not exactly one bencoded dictionary, or is nested too deep, or has too many values.
-    #[error("the extension handshake is not one bencoded dictionary of reasonable size")]
-    NotADictionary,
-    /// A value has the wrong type.
+    /// It is not one bencoded dictionary, is beyond the limits, or has a value of the wrong type.
     #[error("the extension handshake is malformed: {0}")]
-    Value(String),
+    Bencode(#[from] BencodeError),
     /// A number makes no sense for its key.
     #[error("the extension handshake has an impossible number for {key}")]
     Number {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::prefix;
+use crate::bencode::{self, BencodeError, Limits};
 use crate::limits;
 
 /// Bytes of every metadata piece but the last.
@@ -68,10 +68,8 @@ impl MetadataMessage {
     /// If it is malformed, is a piece that cannot be, or is of a kind that BEP 9 does not know
     /// ([`MetadataError::UnknownKind`], which BEP 9 wants ignored).
     pub fn decode(payload: &[u8]) -> Result<Self, MetadataError> {
-        let end = prefix::dictionary_end(payload).ok_or(MetadataError::NotADictionary)?;
-        let (head, bytes) = payload.split_at(end);
-        let head: Head =
-            serde_bencode::from_bytes(head).map_err(|error| MetadataError::Value(error.to_string()))?;
+        let (head, end): (Head, usize) = bencode::from_prefix(payload, Limits::EXTENSION)?;
+        let bytes = &payload[end..];
         let piece = u32::try_from(head.piece).map_err(|_| MetadataError::WrongPiece)?;
         let message = match head.msg_type {
             0 => Self::Request { piece },
@@ -99,12 +97,10 @@ fn data(piece: u32, total_size: Option<i64>, bytes: &[u8]) -> Result<MetadataMes
 /// Why a payload is not a metadata message.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum MetadataError {
-    /// It does not begin with a bencoded dictionary of reasonable size.
-    #[error("the metadata message does not begin with a bencoded dictionary of reasonable size")]
-    NotADictionary,
-    /// A value is missing or has the wrong type.
+    /// It does not begin with a bencoded dictionary within the limits, or a value is missing or has the
+    /// wrong type.
     #[error("the metadata message is malformed: {0}")]
-    Value(String),
+    Bencode(#[from] BencodeError),
     /// A kind of message that BEP 9 does not know; to be ignored.
     #[error("a metadata message of unknown kind {0}")]
     UnknownKind(i64),

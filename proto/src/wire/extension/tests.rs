@@ -130,7 +130,7 @@ fn a_long_client_name_is_cut_off_at_a_character() {
 fn anything_but_one_dictionary_is_refused() {
     let deep = [b"d1:x".to_vec(), b"l".repeat(100_000), b"e".repeat(100_001)].concat();
     for bytes in [&b""[..], b"le", b"i1e", b"d", b"dee", b"d1:m", b"d1:v99999999:", &deep] {
-        assert_eq!(ExtensionHandshake::decode(bytes), Err(ExtensionError::NotADictionary));
+        assert!(matches!(ExtensionHandshake::decode(bytes), Err(ExtensionError::Bencode(_))));
     }
 }
 
@@ -138,7 +138,7 @@ fn anything_but_one_dictionary_is_refused() {
 fn a_value_of_the_wrong_type_is_refused() {
     for bytes in [&b"d1:m1:xe"[..], b"d4:reqq1:5e", b"d1:mi1ee", b"d1:vi1ee", b"di1e1:ae"] {
         assert!(
-            matches!(ExtensionHandshake::decode(bytes), Err(ExtensionError::Value(_))),
+            matches!(ExtensionHandshake::decode(bytes), Err(ExtensionError::Bencode(_))),
             "{}",
             bytes.escape_ascii()
         );

@@ -46,8 +46,12 @@ fn impossible_sizes_and_pieces_are_refused() {
 #[test]
 fn an_unknown_kind_is_told_from_garbage() {
     assert_eq!(MetadataMessage::decode(b"d8:msg_typei9e5:piecei0eexyz"), Err(MetadataError::UnknownKind(9)));
-    assert_eq!(MetadataMessage::decode(b"xyz"), Err(MetadataError::NotADictionary));
-    assert!(matches!(MetadataMessage::decode(b"de"), Err(MetadataError::Value(_))));
+    for bytes in
+        [&b""[..], b"xyz", b"de", b"i1e", b"d8:msg_typei0ee", b"d8:msg_type1:05:piecei0ee", b"li0ei0ee"]
+    {
+        let refused = MetadataMessage::decode(bytes);
+        assert!(matches!(refused, Err(MetadataError::Bencode(_))), "{}", bytes.escape_ascii());
+    }
 }
 
 #[test]
