@@ -27,6 +27,9 @@ pub const PATH_DEPTH: usize = 100;
 pub const NAME_BYTES: usize = 255;
 /// Bytes in a whole path: Linux's `PATH_MAX`, less room for the folder it is put in.
 pub const PATH_BYTES: usize = 3072;
+/// Bytes that all paths of a torrent take in memory: half a kilobyte for each of the most files. A file tree
+/// names a folder once, however many files share it, so that its size alone bounds nothing.
+pub const PATHS_BYTES: usize = 128 * 1024 * 1024;
 /// Trackers or web seeds kept from a torrent or link: more than any honest one has; the rest are dropped.
 pub const TRACKERS: usize = 256;
 /// Bytes in a URL kept from a torrent or link: what browsers and servers agree on; longer ones are dropped.

@@ -1,8 +1,11 @@
-//! Any text is a magnet link or an error.
+//! Any text is a magnet link or an error, and what was accepted survives being written.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use samara_proto::magnet::Magnet;
 
-fuzz_target!(|input: &[u8]| {
-    let _ = input;
+fuzz_target!(|text: &str| {
+    if let Ok(magnet) = text.parse::<Magnet>() {
+        assert_eq!(magnet.to_string().parse(), Ok(magnet));
+    }
 });

@@ -3,22 +3,10 @@
 
 use super::{file_width, padding, pair, parents, piece_height, subtree_root};
 use crate::infohash::Sha256Hash;
+use crate::wire::message::HashRequest;
 
 /// Hashes asked for in one message: what BEP 52 says should not be exceeded.
 pub const MAX_HASHES: u32 = 512;
-
-/// What a hash request asks for, the file apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HashRange {
-    /// The height of the layer asked for; 0 is the leaves.
-    pub base_layer: u32,
-    /// The first hash of that layer asked for, a multiple of `length`.
-    pub index: u32,
-    /// How many hashes are asked for, a power of two of at least 2.
-    pub length: u32,
-    /// How many layers above the base the proof climbs. Those that the hashes themselves yield take none.
-    pub proof_layers: u32,
-}
 
 /// Why hashes do not belong to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,19 +27,23 @@ pub enum ProofError {
     Mismatch,
 }
 
-impl HashRange {
+impl HashRequest {
     /// The requests that together yield the whole piece layer of a file longer than one piece, each with
     /// proof up to the root.
     ///
     /// # Panics
     /// If `piece_length` is not a power of two of at least 16 KiB.
-    pub fn of_piece_layer(file_size: u64, piece_length: u32) -> impl Iterator<Item = Self> {
+    pub fn of_piece_layer(
+        pieces_root: Sha256Hash,
+        file_size: u64,
+        piece_length: u32,
+    ) -> impl Iterator<Item = Self> {
         let pieces = file_size.div_ceil(u64::from(piece_length)) as u32;
         let base_layer = piece_height(piece_length);
         let length = pieces.next_power_of_two().min(MAX_HASHES);
         let proof_layers = (height_of(file_size).saturating_sub(base_layer)).saturating_sub(1);
         let count = if length < 2 { 0 } else { pieces.div_ceil(length) };
-        (0..count).map(move |n| Self { base_layer, index: n * length, length, proof_layers })
+        (0..count).map(move |n| Self { pieces_root, base_layer, index: n * length, length, proof_layers })
     }
 
     /// Checks an answer to this request, whose proof must reach the root: the hashes of the base layer,
@@ -61,7 +53,6 @@ impl HashRange {
     /// If the range is impossible for a file of that size, or the hashes are not this file's.
     pub fn verify<'h>(
         &self,
-        pieces_root: Sha256Hash,
         file_size: u64,
         hashes: &'h [Sha256Hash],
     ) -> Result<&'h [Sha256Hash], ProofError> {
@@ -79,7 +70,7 @@ impl HashRange {
         let (found, _) = uncles.iter().fold((subtree, self.index / self.length), |(node, at), &uncle| {
             (if at % 2 == 0 { pair(node, uncle) } else { pair(uncle, node) }, at / 2)
         });
-        if found == pieces_root { Ok(base) } else { Err(ProofError::Mismatch) }
+        if found == self.pieces_root { Ok(base) } else { Err(ProofError::Mismatch) }
     }
 
     /// Uncle hashes that follow the base hashes: at most one for each proof layer.
@@ -138,7 +129,7 @@ impl LayerTree {
 
     /// The answer to a hash request: base hashes, then uncles from the bottom up. `None` if the range is not
     /// part of this tree, or of a layer below its own.
-    pub fn prove(&self, range: HashRange) -> Option<Vec<Sha256Hash>> {
+    pub fn prove(&self, range: &HashRequest) -> Option<Vec<Sha256Hash>> {
         let height = self.base_layer + self.layers.len() as u32 - 1;
         range.check(height).ok()?;
         if range.base_layer < self.base_layer || range.length > MAX_HASHES {

@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::proof::{HashRange, LayerTree, ProofError};
+use super::proof::{LayerTree, ProofError};
 use super::*;
+use crate::wire::message::HashRequest;
 
 fn hash(n: u32) -> Sha256Hash {
     leaf(&n.to_be_bytes())
@@ -36,34 +37,38 @@ fn the_piece_layer_leads_to_the_same_root_as_the_leaves() {
 #[test]
 fn a_whole_small_layer_needs_no_uncles() {
     let tree = LayerTree::new(hashes(3), BLOCK_LENGTH);
-    let ranges: Vec<_> = HashRange::of_piece_layer(3 * u64::from(BLOCK_LENGTH), BLOCK_LENGTH).collect();
-    assert_eq!(ranges, [HashRange { base_layer: 0, index: 0, length: 4, proof_layers: 1 }]);
-    assert_eq!(tree.prove(ranges[0]).unwrap().len(), 4);
+    let ranges: Vec<_> =
+        HashRequest::of_piece_layer(tree.root(), 3 * u64::from(BLOCK_LENGTH), BLOCK_LENGTH).collect();
+    assert_eq!(
+        ranges,
+        [HashRequest { pieces_root: tree.root(), base_layer: 0, index: 0, length: 4, proof_layers: 1 }]
+    );
+    assert_eq!(tree.prove(&ranges[0]).unwrap().len(), 4);
 }
 
 #[test]
 fn impossible_ranges_are_refused() {
     let tree = LayerTree::new(hashes(8), BLOCK_LENGTH * 2);
-    let good = HashRange { base_layer: 1, index: 2, length: 2, proof_layers: 2 };
-    assert!(tree.prove(good).is_some());
+    let good = HashRequest { pieces_root: tree.root(), base_layer: 1, index: 2, length: 2, proof_layers: 2 };
+    assert!(tree.prove(&good).is_some());
     for bad in [
-        HashRange { base_layer: 0, ..good },
-        HashRange { base_layer: 4, ..good },
-        HashRange { base_layer: u32::MAX, ..good },
-        HashRange { index: 1, ..good },
-        HashRange { index: 8, ..good },
-        HashRange { index: u32::MAX - 1, ..good },
-        HashRange { length: 0, ..good },
-        HashRange { length: 1, ..good },
-        HashRange { length: 3, index: 3, ..good },
-        HashRange { length: 16, index: 0, ..good },
-        HashRange { proof_layers: 3, ..good },
-        HashRange { proof_layers: u32::MAX, ..good },
+        HashRequest { base_layer: 0, ..good },
+        HashRequest { base_layer: 4, ..good },
+        HashRequest { base_layer: u32::MAX, ..good },
+        HashRequest { index: 1, ..good },
+        HashRequest { index: 8, ..good },
+        HashRequest { index: u32::MAX - 1, ..good },
+        HashRequest { length: 0, ..good },
+        HashRequest { length: 1, ..good },
+        HashRequest { length: 3, index: 3, ..good },
+        HashRequest { length: 16, index: 0, ..good },
+        HashRequest { proof_layers: 3, ..good },
+        HashRequest { proof_layers: u32::MAX, ..good },
     ] {
-        assert_eq!(tree.prove(bad), None, "{bad:?}");
+        assert_eq!(tree.prove(&bad), None, "{bad:?}");
         let size = 16 * u64::from(BLOCK_LENGTH);
         if bad.base_layer != 0 {
-            assert_eq!(bad.verify(tree.root(), size, &[]), Err(ProofError::Range), "{bad:?}");
+            assert_eq!(bad.verify(size, &[]), Err(ProofError::Range), "{bad:?}");
         }
     }
 }
@@ -77,14 +82,14 @@ proptest! {
         let tree = LayerTree::new(layer.clone(), piece_length);
         prop_assert_eq!(tree.root(), piece_layer_root(&layer, piece_length));
         let mut fetched = Vec::new();
-        for range in HashRange::of_piece_layer(size, piece_length) {
-            let mut answer = tree.prove(range).unwrap();
-            fetched.extend_from_slice(range.verify(tree.root(), size, &answer).unwrap());
+        for range in HashRequest::of_piece_layer(tree.root(), size, piece_length) {
+            let mut answer = tree.prove(&range).unwrap();
+            fetched.extend_from_slice(range.verify(size, &answer).unwrap());
             let at = flaw.index(answer.len());
             answer[at].0[7] ^= 1;
-            prop_assert_eq!(range.verify(tree.root(), size, &answer), Err(ProofError::Mismatch));
+            prop_assert_eq!(range.verify(size, &answer), Err(ProofError::Mismatch));
             answer.pop();
-            let is_count = matches!(range.verify(tree.root(), size, &answer), Err(ProofError::Count { .. }));
+            let is_count = matches!(range.verify(size, &answer), Err(ProofError::Count { .. }));
             prop_assert!(is_count);
         }
         fetched.truncate(pieces as usize);

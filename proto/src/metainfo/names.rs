@@ -1,0 +1,143 @@
+//! Which names may become files: those that every operating system can hold, and that stay inside the
+//! torrent's own folder.
+
+use std::collections::BTreeMap;
+
+use super::limits;
+
+/// Why a name or path is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing.
+    #[error("a name is empty")]
+    Empty,
+    /// Not text.
+    #[error("a name is not UTF-8")]
+    NotUtf8,
+    /// `.`, `..`, or dots and spaces alone, which Windows takes for one of the two.
+    #[error("a name means this folder or the one above")]
+    Relative,
+    /// A NUL, slash or backslash.
+    #[error("a name contains the separator {0:?}")]
+    Separator(char),
+    /// A letter and a colon, with or without more.
+    #[error("a name starts with a drive letter")]
+    Drive,
+    /// A device on Windows, with or without an extension.
+    #[error("a name means a device on Windows")]
+    Device,
+    /// Longer than any file system allows.
+    #[error("a name is longer than {max} bytes", max = limits::NAME_BYTES)]
+    NameTooLong,
+    /// More components than the cap.
+    #[error("it is deeper than {max} folders", max = limits::PATH_DEPTH)]
+    TooDeep,
+    /// Longer than the cap.
+    #[error("it is longer than {max} bytes", max = limits::PATH_BYTES)]
+    PathTooLong,
+    /// Two files whose names are the same, or differ only in upper and lower case.
+    #[error("another file has the same name, upper and lower case aside")]
+    Duplicate,
+    /// A file where another file's folder is.
+    #[error("it is a file and a folder at once")]
+    FileAndFolder,
+    /// All paths together take more memory than the cap.
+    #[error("all paths together are too long")]
+    TooMuch,
+}
+
+/// Checks one component of a path.
+///
+/// Refused are: nothing; `.`, `..` and other names of dots and spaces alone; NUL, `/` and `\`; a drive (`C:`
+/// at the start); Windows' device names, whatever their case and extension; and what is longer than 255
+/// bytes. Colons elsewhere, control characters and trailing dots or spaces are allowed: they are names like
+/// any other where they can be stored, and harmless where they cannot.
+///
+/// # Errors
+/// The first of these that applies.
+pub fn check_component(name: &str) -> Result<(), NameError> {
+    if name.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if name.chars().all(|c| matches!(c, '.' | ' ')) {
+        return Err(NameError::Relative);
+    }
+    if let Some(separator) = name.chars().find(|c| matches!(c, '\0' | '/' | '\\')) {
+        return Err(NameError::Separator(separator));
+    }
+    if name.len() > limits::NAME_BYTES {
+        return Err(NameError::NameTooLong);
+    }
+    if matches!(name.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic()) {
+        return Err(NameError::Drive);
+    }
+    if is_device(name) { Err(NameError::Device) } else { Ok(()) }
+}
+
+/// Whether Windows takes a name for a device: it looks at what comes before the first dot or colon, without
+/// trailing spaces.
+fn is_device(name: &str) -> bool {
+    let stem = name.split(['.', ':']).next().unwrap_or(name).trim_end_matches(' ').to_ascii_uppercase();
+    let numbered = |port: &str| {
+        let number = stem.strip_prefix(port).map(|rest| rest.chars());
+        number.is_some_and(|mut rest| {
+            matches!((rest.next(), rest.next()), (Some('1'..='9' | '¹' | '²' | '³'), None))
+        })
+    };
+    matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$")
+        || numbered("COM")
+        || numbered("LPT")
+}
+
+/// The paths of a torrent so far, to find those that cannot be beside each other.
+#[derive(Debug, Default)]
+pub(super) struct PathSet {
+    /// What a folded name is in a folder; folders are numbered, 0 is the topmost.
+    entries: BTreeMap<(u32, String), Entry>,
+    folders: u32,
+    cost_bytes: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Entry {
+    File,
+    Folder(u32),
+}
+
+impl PathSet {
+    /// Checks a path by itself and against those before.
+    pub(super) fn insert(&mut self, path: &[String]) -> Result<(), NameError> {
+        let (name, folders) = path.split_last().ok_or(NameError::Empty)?;
+        if path.len() > limits::PATH_DEPTH {
+            return Err(NameError::TooDeep);
+        }
+        path.iter().try_for_each(|component| check_component(component))?;
+        let length: usize = path.iter().map(|component| component.len() + 1).sum();
+        if length > limits::PATH_BYTES {
+            return Err(NameError::PathTooLong);
+        }
+        self.cost_bytes += length + size_of_val(path);
+        if self.cost_bytes > limits::PATHS_BYTES {
+            return Err(NameError::TooMuch);
+        }
+        let mut inside = 0;
+        for folder in folders {
+            let next = self.folders + 1;
+            match *self.entries.entry((inside, fold(folder))).or_insert(Entry::Folder(next)) {
+                Entry::File => return Err(NameError::FileAndFolder),
+                Entry::Folder(number) => inside = number,
+            }
+            self.folders = self.folders.max(inside);
+        }
+        match self.entries.insert((inside, fold(name)), Entry::File) {
+            None => Ok(()),
+            Some(Entry::File) => Err(NameError::Duplicate),
+            Some(Entry::Folder(_)) => Err(NameError::FileAndFolder),
+        }
+    }
+}
+
+/// What names that differ only in case have in common, close enough to what file systems do.
+fn fold(name: &str) -> String {
+    name.to_uppercase().to_lowercase()
+}
