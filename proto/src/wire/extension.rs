@@ -20,9 +20,6 @@ pub const HANDSHAKE_ID: u8 = 0;
 /// The name of the metadata exchange (BEP 9) in [`ExtensionHandshake::m`].
 pub const UT_METADATA: &str = "ut_metadata";
 
-/// The name of the peer exchange with signed records in [`ExtensionHandshake::m`].
-pub const SAMARA_PEX: &str = "samara_pex";
-
 /// What one end says of itself in the first extended message (BEP 10). Everything in it is optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExtensionHandshake {
