@@ -63,7 +63,7 @@ fn run(cli: Cli, output: &Output) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::failed(format!("cannot start: {}", Failure::reason(&error))))?;
+        .map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     let outcome = runtime.block_on(async {
         let interrupt = Interrupt::listen()?;
         dispatch(cli.command, &cli.common, output, interrupt).await
@@ -77,9 +77,14 @@ async fn dispatch(command: Command, _common: &Common, output: &Output, interrupt
     let out = output.clone();
     match command {
         Command::Show(args) => off_thread(interrupt, move || show::run(&args, &out)).await,
+        Command::Create(_)
+        | Command::Verify(_)
+        | Command::Seed(_)
+        | Command::Get(_)
+        | Command::Tracker(_)
+        | Command::Demo(_) => Err(Failure::failed("this command is not ready yet")),
         Command::Completions(args) => extras::completions(&args, output),
         Command::Man(args) => extras::man(&args, output),
-        _ => Err(Failure::failed("not yet")),
     }
 }
 

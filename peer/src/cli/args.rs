@@ -51,10 +51,10 @@ pub struct Common {
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
     /// Keep every socket, listening or dialling, on this IP address or network interface, or fail
-    #[arg(long, global = true, value_name = "ADDR|INTERFACE", env = "SAMARA_BIND", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "ADDR|INTERFACE", env = "SAMARA_BIND")]
     pub bind: Option<Bind>,
     /// Way into the DHT; may be repeated (accepted, but this version has no DHT yet)
-    #[arg(long, global = true, value_name = "MULTIADDR", value_delimiter = ',', hide_short_help = true)]
+    #[arg(long, global = true, value_name = "MULTIADDR", value_delimiter = ',')]
     pub bootstrap: Vec<Multiaddr>,
     /// Folder for identity, resume data and peer cache [default: per the XDG base directories]
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]

@@ -15,6 +15,7 @@ const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 pub struct Bar {
     output: Output,
     bar: ProgressBar,
+    shape: Shape,
     label: String,
     last_plain_line: Instant,
 }
@@ -22,8 +23,9 @@ pub struct Bar {
 impl Bar {
     pub(super) fn new(output: Output, bars: &MultiProgress, label: &str) -> Self {
         let bar = bars.add(ProgressBar::new(0));
-        bar.set_style(style());
-        let mut bar = Self { output, bar, label: String::new(), last_plain_line: Instant::now() };
+        bar.set_style(Shape::Bar.style());
+        let mut bar =
+            Self { output, bar, shape: Shape::Bar, label: String::new(), last_plain_line: Instant::now() };
         bar.set_label(label);
         bar
     }
@@ -43,6 +45,7 @@ impl Bar {
     pub fn set(&mut self, done: u64, total: u64, details: &[String]) {
         let mut parts = vec![format!("{} of {}", units::size(done), units::size(total))];
         parts.extend(details.iter().map(|detail| escape::line(detail).into_owned()));
+        self.show(Shape::Bar);
         self.bar.set_length(total.max(1));
         self.bar.set_position(if total == 0 { 1 } else { done });
         self.bar.set_message(parts.join("  "));
@@ -55,9 +58,15 @@ impl Bar {
 
     /// Shows that something goes on whose end is not known.
     pub fn wait(&mut self, what: &str) {
-        self.bar.set_length(1);
-        self.bar.set_position(0);
+        self.show(Shape::Line);
         self.bar.set_message(escape::line(what).into_owned());
+    }
+
+    fn show(&mut self, shape: Shape) {
+        if self.shape != shape {
+            self.shape = shape;
+            self.bar.set_style(shape.style());
+        }
     }
 }
 
@@ -67,10 +76,20 @@ impl Drop for Bar {
     }
 }
 
-fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{prefix:24} {bar:20.green/dim} {percent:>3} %  {wide_msg}")
-        .expect("the template is a constant")
-        .progress_chars("━━─")
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Bar,
+    Line,
+}
+
+impl Shape {
+    fn style(self) -> ProgressStyle {
+        let template = match self {
+            Self::Bar => "{prefix:24} {bar:20.green/dim} {percent:>3} %  {wide_msg}",
+            Self::Line => "{prefix:24} {wide_msg}",
+        };
+        ProgressStyle::with_template(template).expect("the template is a constant").progress_chars("━━─")
+    }
 }
 
 /// Rate and time left of work that only reports how much is done.

@@ -67,16 +67,7 @@ impl Failure {
 
     /// Exit code 1: `verb` could not be done to the file at `path`.
     pub fn file(verb: &str, path: &Path, error: &io::Error) -> Self {
-        Self::failed(format!("cannot {verb} {}: {}", path.display(), Self::reason(error)))
-    }
-
-    /// What the system said, without its error number.
-    pub fn reason(error: &io::Error) -> String {
-        let text = error.to_string();
-        match text.find(" (os error") {
-            Some(end) => text[..end].to_owned(),
-            None => text,
-        }
+        Self::failed(format!("cannot {verb} {}: {error}", path.display()))
     }
 
     /// What the shell is told.

@@ -16,9 +16,7 @@ impl Interrupt {
     pub fn listen() -> Result<Self, Failure> {
         use tokio::signal::unix::{SignalKind, signal};
         let hear = |kind| {
-            signal(kind).map_err(|error| {
-                Failure::failed(format!("cannot listen for signals: {}", Failure::reason(&error)))
-            })
+            signal(kind).map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))
         };
         Ok(Self { ctrl_c: hear(SignalKind::interrupt())?, terminate: hear(SignalKind::terminate())? })
     }

@@ -119,14 +119,14 @@ impl Output {
 
     /// Says that something is not as it should be, while the work goes on.
     pub fn warn(&self, text: impl Display) {
-        let message = text.to_string();
+        let message = without_error_numbers(&text.to_string());
         self.label_stderr("warning:", AnsiColor::Yellow, &message);
         self.event(&Event::Warning { message });
     }
 
     /// Says why the command failed.
     pub fn error(&self, text: impl Display) {
-        let message = text.to_string();
+        let message = without_error_numbers(&text.to_string());
         self.label_stderr("error:", AnsiColor::Red, &message);
         self.event(&Event::Error { message });
     }
@@ -150,7 +150,7 @@ impl Output {
     pub fn finish(&self) -> Result<(), Failure> {
         match self.failure().as_ref() {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(Failure::failed(format!("cannot write to standard output: {}", Failure::reason(error))))
+                Err(Failure::failed(format!("cannot write to standard output: {error}")))
             }
             _ => Ok(()),
         }
@@ -188,6 +188,17 @@ impl Output {
     }
 }
 
+/// What the operating system said, without its error numbers: "No such file or directory (os error 2)".
+fn without_error_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut sentence = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        sentence.push_str(rest.strip_prefix(')').unwrap_or(rest));
+    }
+    sentence
+}
+
 /// Log lines go to standard error, above the bars, made harmless like everything else.
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -199,5 +210,20 @@ impl Write for Output {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_numbers_are_left_out_wherever_they_stand() {
+        let error = io::Error::from_raw_os_error(2);
+        let text = format!("cannot read a: {error}; cannot read b: {error}");
+        assert!(text.contains("os error"));
+        assert!(!without_error_numbers(&text).contains("os error"));
+        assert_eq!(without_error_numbers("a (os error 2), b (os error 13)"), "a, b");
+        assert_eq!(without_error_numbers("plain"), "plain");
     }
 }

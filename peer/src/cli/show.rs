@@ -25,17 +25,6 @@ pub fn run(args: &ShowArgs, output: &Output) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// The link that names the same torrent.
-pub fn magnet_of(metainfo: &Metainfo, peers: Vec<String>) -> Magnet {
-    Magnet {
-        hashes: metainfo.info_hashes(),
-        name: Some(metainfo.name().to_owned()),
-        trackers: metainfo.trackers().concat(),
-        peers,
-        select_only: None,
-    }
-}
-
 fn of_metainfo(metainfo: &Metainfo) -> Shown {
     let layout = metainfo.layout();
     let files = metainfo.files().iter().zip(0..).map(|(file, index)| ShownFile {
@@ -50,7 +39,7 @@ fn of_metainfo(metainfo: &Metainfo) -> Shown {
         total_size: Some(layout.total_size()),
         private: Some(metainfo.is_private()),
         trackers: metainfo.trackers().concat(),
-        magnet: magnet_of(metainfo, Vec::new()).to_string(),
+        magnet: Magnet::to_torrent(metainfo).to_string(),
         files: Some(files.collect()),
         comment: metainfo.comment().map(str::to_owned),
         created_by: metainfo.created_by().map(str::to_owned),
@@ -63,7 +52,7 @@ fn of_magnet(magnet: Magnet) -> Shown {
         hashes: magnet.hashes.into(),
         piece_length: None,
         pieces: None,
-        total_size: None,
+        total_size: magnet.exact_length,
         private: None,
         magnet: magnet.to_string(),
         files: None,

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use samara_proto::infohash::InfoHashes;
 use samara_proto::limits;
 use samara_proto::magnet::Magnet;
 use samara_proto::metainfo::Metainfo;
@@ -26,7 +27,7 @@ impl Source {
             return text
                 .parse()
                 .map(Self::Magnet)
-                .map_err(|error| Failure::failed(format!("cannot use this magnet link: {error}")));
+                .map_err(|error| Failure::failed(format!("cannot use this link: {error}")));
         }
         if starts_with(text, "http://") || starts_with(text, "https://") {
             return Err(Failure::failed(format!(
@@ -37,14 +38,32 @@ impl Source {
         let metainfo = read_torrent(&path)?;
         Ok(Self::Torrent(path, metainfo))
     }
+
+    /// The torrent's full names, as far as the source knows them.
+    pub fn hashes(&self) -> InfoHashes {
+        match self {
+            Self::Torrent(_, metainfo) => metainfo.info_hashes(),
+            Self::Magnet(magnet) => magnet.hashes,
+        }
+    }
+
+    /// What to call the torrent: its name, or while that is unknown its hash.
+    pub fn label(&self) -> String {
+        let name = match self {
+            Self::Torrent(_, metainfo) => Some(metainfo.name()),
+            Self::Magnet(magnet) => magnet.name.as_deref(),
+        };
+        let hash = || self.hashes().wire().next().map(|hash| hash.to_string());
+        name.map(str::to_owned).or_else(hash).unwrap_or_default()
+    }
 }
 
 /// Reads and checks a `.torrent` file.
 pub fn read_torrent(path: &Path) -> Result<Arc<Metainfo>, Failure> {
     let bytes = read_bounded(path)?;
-    Metainfo::from_bytes(&bytes).map(Arc::new).map_err(|error| {
-        Failure::failed(format!("cannot use {}: not a valid torrent: {error}", path.display()))
-    })
+    Metainfo::from_bytes(&bytes)
+        .map(Arc::new)
+        .map_err(|error| Failure::failed(format!("cannot use {}: {error}", path.display())))
 }
 
 /// A whole file, unless it is longer than any torrent.
