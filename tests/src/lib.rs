@@ -2,4 +2,5 @@
 
 pub mod content;
 pub mod process;
+pub mod scene;
 pub mod tidy;

@@ -238,7 +238,9 @@ pub fn run<S: AsRef<OsStr>>(state_dir: &Path, args: &[S], limit: Duration) -> En
 
 fn command(state_dir: &Path) -> Command {
     let mut command = Command::new(binary::samara());
+    // Relative paths and the .torrent that `seed PATH` makes go there too.
     command
+        .current_dir(state_dir)
         .env("SAMARA_BIND", LOOPBACK.to_string())
         .env("NO_COLOR", "1")
         .env("NO_PROXY", LOOPBACK.to_string())

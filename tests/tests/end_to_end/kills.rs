@@ -1,0 +1,89 @@
+//! Processes that end without a word, at any moment, and go on where they were.
+
+use std::time::Duration;
+
+use samara_tests::content::{bytes_in_place, total_size};
+use samara_tests::process::Samara;
+use samara_tests::scene::{Scene, bytes_received, path_text, wait_written};
+
+use super::support::{TRANSFER, finish, large, large_file};
+
+/// Stops the first leech at `percent` with `stop`, runs the same command again, and returns how many
+/// bytes were on disk at the stop and how many of those were fetched again.
+fn resumed(percent: u64, stop: impl FnOnce(&mut Samara)) -> (u64, u64) {
+    let scene = Scene::new();
+    let file = large_file(&scene);
+    let seed = scene.seed("seed", &[&path_text(&file)]);
+    let out = scene.path("out");
+    let part = out.join("large.bin.part");
+    let mut leech = scene.get("leech", &seed.magnet, &out, &[]);
+    wait_written(&mut leech, &part, large() * percent / 100, TRANSFER);
+    stop(&mut leech);
+    assert!(part.exists(), "it was complete before it was stopped: set SAMARA_E2E_MIB higher");
+    let present = bytes_in_place(&file, &part).unwrap();
+
+    let leech = scene.get("leech", &seed.magnet, &out, &[]);
+    let complete = finish(leech, &file, &out.join("large.bin"));
+    let missing = total_size(&file).unwrap() - present;
+    (present, bytes_received(&complete).saturating_sub(missing))
+}
+
+fn assert_little_refetched((present, refetched): (u64, u64)) {
+    assert!(present > 0);
+    assert!(refetched * 100 <= present * 5, "{refetched} of {present} bytes were fetched again");
+}
+
+#[test]
+fn a_leech_killed_early_resumes() {
+    assert_little_refetched(resumed(10, Samara::kill));
+}
+
+#[test]
+fn a_leech_killed_half_way_resumes() {
+    assert_little_refetched(resumed(50, Samara::kill));
+}
+
+#[test]
+fn a_leech_killed_late_resumes() {
+    assert_little_refetched(resumed(75, Samara::kill));
+}
+
+#[test]
+fn a_leech_stopped_by_hand_resumes() {
+    assert_little_refetched(resumed(40, |leech| {
+        leech.interrupt();
+        assert_eq!(leech.wait_exit(Duration::from_secs(30)), 130, "{}", leech.story());
+    }));
+}
+
+#[test]
+fn a_leech_waits_for_its_only_seed_to_come_back() {
+    let scene = Scene::new();
+    let tracker = scene.tracker();
+    let file = large_file(&scene);
+    let mut seed = scene.seed("seed", &[&path_text(&file), "--tracker", &tracker.http]);
+    let torrent = path_text(&seed.torrent);
+    let out = scene.path("out");
+    let mut leech = scene.get("leech", &torrent, &out, &[]);
+    wait_written(&mut leech, &out.join("large.bin.part"), large() / 4, TRANSFER);
+    seed.process.kill();
+    let data = path_text(file.parent().unwrap());
+    let _again = scene.seed("seed", &[&torrent, "--data", &data]);
+    finish(leech, &file, &out.join("large.bin"));
+}
+
+#[test]
+fn a_seed_that_comes_back_as_somebody_else_is_found_too() {
+    let scene = Scene::new();
+    let tracker = scene.tracker();
+    let file = large_file(&scene);
+    let mut seed = scene.seed("seed", &[&path_text(&file), "--tracker", &tracker.http]);
+    let torrent = path_text(&seed.torrent);
+    let out = scene.path("out");
+    let mut leech = scene.get("leech", &torrent, &out, &[]);
+    wait_written(&mut leech, &out.join("large.bin.part"), large() / 4, TRANSFER);
+    seed.process.kill();
+    let data = path_text(file.parent().unwrap());
+    let _other = scene.seed("another seed", &[&torrent, "--data", &data]);
+    finish(leech, &file, &out.join("large.bin"));
+}

@@ -1,0 +1,158 @@
+//! The plain cases: every way to name a torrent, every way to find its peers, every format.
+
+use samara_tests::content::{total_size, write_file, write_folder};
+use samara_tests::scene::{Scene, bytes_received, path_text};
+
+use super::support::{TRANSFER, assert_modest, finish, large_file};
+
+#[test]
+fn a_large_file_arrives_through_an_http_tracker() {
+    let scene = Scene::new();
+    let tracker = scene.tracker();
+    let file = large_file(&scene);
+    let seed = scene.seed("seed", &[&path_text(&file), "--tracker", &tracker.http]);
+    let out = scene.path("out");
+    let leech = scene.get("leech", &path_text(&seed.torrent), &out, &[]);
+    let complete = finish(leech, &file, &out.join("large.bin"));
+    assert_eq!(complete["bytes"], total_size(&file).unwrap());
+    assert!(complete["bytes_from"]["tracker"].as_u64() > Some(0), "the tracker found the seed: {complete}");
+    assert_modest(&seed.process);
+}
+
+#[test]
+fn a_link_with_a_tracker_is_enough() {
+    let scene = Scene::new();
+    let tracker = scene.tracker();
+    let file = large_file(&scene);
+    let seed = scene.seed("seed", &[&path_text(&file), "--tracker", &tracker.http]);
+    // Without the addresses in it, the tracker is the only way.
+    let magnet: Vec<&str> = seed.magnet.split('&').filter(|part| !part.starts_with("x.lp=")).collect();
+    let out = scene.path("out");
+    let leech = scene.get("leech", &magnet.join("&"), &out, &[]);
+    let complete = finish(leech, &file, &out.join("large.bin"));
+    assert!(complete["bytes_from"]["tracker"].as_u64() > Some(0), "the tracker found the seed: {complete}");
+}
+
+#[test]
+fn a_link_alone_is_enough_without_any_tracker() {
+    let scene = Scene::new();
+    let file = large_file(&scene);
+    let seed = scene.seed("seed", &[&path_text(&file)]);
+    assert!(seed.magnet.contains("x.lp="), "{}", seed.magnet);
+    let out = scene.path("out");
+    let leech = scene.get("leech", &seed.magnet, &out, &[]);
+    let complete = finish(leech, &file, &out.join("large.bin"));
+    assert!(complete["bytes_from"]["link"].as_u64() > Some(0), "the link named the seed: {complete}");
+}
+
+#[test]
+fn a_peer_named_on_the_command_line_is_enough() {
+    let scene = Scene::new();
+    let file = scene.path("small.bin");
+    write_file(&file, 1_000_000, 2).unwrap();
+    let seed = scene.seed("seed", &[&path_text(&file)]);
+    for (number, address) in seed.addresses.iter().enumerate() {
+        let name = format!("leech {number}");
+        let out = scene.path(&name);
+        let leech = scene.get(&name, &path_text(&seed.torrent), &out, &["--peer", address]);
+        finish(leech, &file, &out.join("small.bin"));
+    }
+    let [tcp, quic] = ["/tcp/", "/quic-v1"].map(|part| seed.addresses.iter().any(|at| at.contains(part)));
+    assert!(tcp && quic, "it listens on both transports: {:?}", seed.addresses);
+}
+
+fn a_folder_arrives(format: &str) {
+    let scene = Scene::new();
+    let tracker = scene.tracker();
+    let folder = scene.path("Ordner 🌱");
+    write_folder(&folder, 120, 12 << 20, 3).unwrap();
+    let torrent = scene.create(&folder, format, &["--tracker", &tracker.http]);
+    let data = path_text(folder.parent().unwrap());
+    let seed = scene.seed("seed", &[&path_text(&torrent), "--data", &data]);
+
+    let by_file = scene.path("by file");
+    let leech = scene.get("leech by file", &path_text(&torrent), &by_file, &[]);
+    finish(leech, &folder, &by_file.join("Ordner 🌱"));
+
+    // The same from the link: the metadata, and in v2 the hashes of the pieces, come from peers.
+    let by_link = scene.path("by link");
+    let leech = scene.get("leech by link", &seed.magnet, &by_link, &[]);
+    finish(leech, &folder, &by_link.join("Ordner 🌱"));
+
+    let verified = scene.run(&["verify", &path_text(&torrent), &path_text(&by_link), "--json"]);
+    assert_eq!(verified.code, 0, "{}", verified.stderr);
+    assert_eq!(verified.json()["complete"], true);
+}
+
+#[test]
+fn a_folder_arrives_in_v1() {
+    a_folder_arrives("v1");
+}
+
+#[test]
+fn a_folder_arrives_in_v2() {
+    a_folder_arrives("v2");
+}
+
+#[test]
+fn a_folder_arrives_as_a_hybrid() {
+    a_folder_arrives("hybrid");
+}
+
+#[test]
+fn one_get_fetches_several_torrents() {
+    let scene = Scene::new();
+    let tracker = scene.tracker();
+    let files = ["first.bin", "second.bin"].map(|name| scene.path(name));
+    write_file(&files[0], 3_000_000, 4).unwrap();
+    write_file(&files[1], 2_000_000, 5).unwrap();
+    let seeds = [0, 1].map(|which| {
+        scene.seed(&format!("seed {which}"), &[&path_text(&files[which]), "--tracker", &tracker.http])
+    });
+    let out = scene.path("out");
+    let second = path_text(&seeds[1].torrent);
+    let mut leech = scene.get("leech", &path_text(&seeds[0].torrent), &out, &[&second]);
+    leech.wait_for("complete", TRANSFER);
+    finish(leech, &files[0], &out.join("first.bin"));
+    let difference = samara_tests::content::difference(&files[1], &out.join("second.bin"));
+    assert_eq!(difference.unwrap(), None);
+}
+
+#[test]
+fn leeches_give_to_each_other() {
+    let scene = Scene::new();
+    let tracker = scene.tracker();
+    let file = large_file(&scene);
+    let mut seed = scene.seed("seed", &[&path_text(&file), "--tracker", &tracker.http]);
+    let torrent = path_text(&seed.torrent);
+    let first_out = scene.path("first");
+    let mut first = scene.start("first", &["get", &torrent, "-o", &path_text(&first_out), "--seed"]);
+    first.wait_for("complete", TRANSFER);
+    seed.process.kill();
+    // Only another leech that stayed has it now.
+    let out = scene.path("out");
+    let second = scene.get("second", &torrent, &out, &[]);
+    let complete = finish(second, &file, &out.join("large.bin"));
+    assert!(bytes_received(&complete) >= total_size(&file).unwrap());
+    assert_modest(&first);
+}
+
+#[test]
+fn a_leech_leaves_when_nobody_needs_it() {
+    let scene = Scene::new();
+    let file = scene.path("small.bin");
+    write_file(&file, 1_000_000, 6).unwrap();
+    let seed = scene.seed("seed", &[&path_text(&file)]);
+    let out = path_text(&scene.path("out"));
+    let mut leech = scene.start("leech", &["get", &seed.magnet, "-o", &out]);
+    leech.wait_for("complete", TRANSFER);
+    assert_eq!(leech.wait_exit(TRANSFER), 0);
+}
+
+#[test]
+fn the_demo_tells_its_story() {
+    let scene = Scene::new();
+    let told = samara_tests::process::run(&scene.state("demo"), &["demo", "--size", "16MiB"], TRANSFER);
+    assert_eq!(told.code, 0, "{}\n{}", told.stdout, told.stderr);
+    assert!(told.stdout.contains("tracker"), "{}", told.stdout);
+}
