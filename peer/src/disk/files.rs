@@ -1,0 +1,383 @@
+//! A torrent's files in a folder they cannot lead out of: found, opened, read, written and renamed.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use cap_std::fs::{Dir, File, FileExt, MetadataExt, OpenOptions, OpenOptionsExt};
+use rustix::fs::{OFlags, RenameFlags, SeekFrom};
+use samara_proto::layout::{BlockRef, FileIndex, Layout};
+
+use super::Access;
+use super::handles::Handles;
+use super::names::FileNames;
+
+/// How long a file may have been changed by others before we notice.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What a file system tells about a file's last change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    /// Length in bytes.
+    pub(super) size: u64,
+    /// Last modification, nanoseconds since 1970.
+    pub(super) modified: i64,
+}
+
+/// Under which name a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Under none.
+    Missing,
+    /// Under its partial name.
+    Partial,
+    /// Under its final name.
+    Complete,
+}
+
+/// Whether a served file is what it was when its pieces were checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// It is.
+    Same,
+    /// Somebody changed, replaced or removed it.
+    Changed,
+}
+
+/// The files of one torrent.
+pub(super) struct Files {
+    dir: Dir,
+    /// The path of `dir`, for messages.
+    base: PathBuf,
+    access: Access,
+    number: u64,
+    handles: Arc<Handles>,
+    entries: Vec<Entry>,
+}
+
+struct Entry {
+    names: FileNames,
+    size: u64,
+    state: Mutex<State>,
+    /// Written to since it was last forced to the disk.
+    dirty: AtomicBool,
+}
+
+struct State {
+    place: Place,
+    /// Of a complete file, when its pieces were checked.
+    stamp: Option<Stamp>,
+    looked: Option<Instant>,
+}
+
+impl Files {
+    /// The files named `names` with the sizes of `layout`, in the folder `dir` at the path `base`. Nothing is
+    /// looked for yet.
+    pub(super) fn new(
+        (dir, base): (Dir, PathBuf),
+        access: Access,
+        names: Vec<FileNames>,
+        layout: &Layout,
+        handles: Arc<Handles>,
+    ) -> Self {
+        let entries = names.into_iter().enumerate().map(|(index, names)| Entry {
+            names,
+            size: layout.file_size(FileIndex(index as u32)),
+            state: Mutex::new(State { place: Place::Missing, stamp: None, looked: None }),
+            dirty: AtomicBool::new(false),
+        });
+        Self { dir, base, access, number: handles.store_number(), entries: entries.collect(), handles }
+    }
+
+    /// The folder they are in.
+    pub(super) fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// Every file.
+    pub(super) fn indices(&self) -> impl Iterator<Item = FileIndex> + use<> {
+        (0..self.entries.len() as u32).map(FileIndex)
+    }
+
+    /// A file's names.
+    pub(super) fn names(&self, file: FileIndex) -> &FileNames {
+        &self.entry(file).names
+    }
+
+    /// The length a file shall have.
+    pub(super) fn size(&self, file: FileIndex) -> u64 {
+        self.entry(file).size
+    }
+
+    /// Where a file is, as far as we know.
+    pub(super) fn place(&self, file: FileIndex) -> Place {
+        self.lock(file).place
+    }
+
+    /// Notes where a file was found.
+    pub(super) fn found(&self, file: FileIndex, place: Place, stamp: Option<Stamp>) {
+        *self.lock(file) = State { place, stamp, looked: None };
+    }
+
+    /// Where a file is, for messages.
+    pub(super) fn current_path(&self, file: FileIndex) -> PathBuf {
+        let names = self.names(file);
+        self.full_path(if self.place(file) == Place::Complete { &names.complete } else { &names.partial })
+    }
+
+    /// A path in the torrent's folder as the user knows it, for messages.
+    pub(super) fn full_path(&self, path: &Path) -> PathBuf {
+        self.base.join(path)
+    }
+
+    /// What the file system says about `path` now; `None` if nothing is there.
+    ///
+    /// # Errors
+    /// If it cannot be found out, or if what is there is not a plain file.
+    pub(super) fn look(&self, path: &Path) -> io::Result<Option<Stamp>> {
+        let metadata = match self.dir.symlink_metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if metadata.is_symlink() {
+            return Err(io::Error::other("it is a symbolic link; links are not followed"));
+        }
+        if !metadata.is_file() {
+            return Err(io::Error::other("something that is not a plain file has this name"));
+        }
+        Ok(Some(stamp_of(&metadata)))
+    }
+
+    /// Looks at a complete file again, at most once a second, and notes a change: it is reported once.
+    pub(super) fn freshness(&self, file: FileIndex) -> Freshness {
+        let mut state = self.lock(file);
+        if state.place != Place::Complete || state.looked.is_some_and(|at| at.elapsed() < LOOK_AGAIN) {
+            return Freshness::Same;
+        }
+        let now = self.look(&self.names(file).complete).ok().flatten();
+        state.looked = Some(Instant::now());
+        if now.is_some() && now == state.stamp {
+            return Freshness::Same;
+        }
+        state.stamp = now;
+        self.handles.close(self.number, file);
+        Freshness::Changed
+    }
+
+    /// Fills `buffer` with the bytes of `block`: zeros for padding.
+    pub(super) fn read_block(&self, layout: &Layout, block: BlockRef, buffer: &mut [u8]) -> io::Result<()> {
+        read_segments(layout, block, buffer, |file, offset, part| self.read(file, offset, part))
+    }
+
+    /// Fills `buffer` from `offset` of a file.
+    ///
+    /// # Errors
+    /// `NotFound` if the file is missing, `UnexpectedEof` if it is too short.
+    pub(super) fn read(&self, file: FileIndex, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.handle(file)?.read_exact_at(buffer, offset)
+    }
+
+    /// Writes into an incomplete file, which is made at its full length if it is missing.
+    ///
+    /// # Errors
+    /// `PermissionDenied` if the file has its final name already: what is complete is never written to.
+    pub(super) fn write(&self, file: FileIndex, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.writable(file)?.write_all_at(bytes, offset)?;
+        // Only now, so that whoever clears the mark forces these bytes to the disk.
+        self.entry(file).dirty.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// An incomplete file, made at its full length if it is missing.
+    pub(super) fn writable(&self, file: FileIndex) -> io::Result<Arc<File>> {
+        let entry = self.entry(file);
+        let mut state = self.lock(file);
+        if state.place == Place::Complete {
+            let text = "it was complete and has been changed since; move it away and start again";
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        }
+        let open = || self.open_partial(&entry.names.partial, entry.size);
+        let handle = self.handles.get_or_open(self.number, file, open)?;
+        state.place = Place::Partial;
+        Ok(handle)
+    }
+
+    fn open_partial(&self, path: &Path, size: u64) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).custom_flags(OFlags::NOFOLLOW.bits() as i32);
+        let file = self.dir.open_with(path, &options)?;
+        if file.metadata()?.len() != size {
+            file.set_len(size)?;
+        }
+        Ok(file)
+    }
+
+    fn handle(&self, file: FileIndex) -> io::Result<Arc<File>> {
+        if let Some(handle) = self.handles.get(self.number, file) {
+            return Ok(handle);
+        }
+        let state = self.lock(file);
+        let names = self.names(file);
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(OFlags::NOFOLLOW.bits() as i32);
+        self.handles.get_or_open(self.number, file, || match (state.place, self.access) {
+            (Place::Missing, _) => Err(io::ErrorKind::NotFound.into()),
+            (Place::Complete, _) => self.dir.open_with(&names.complete, &options),
+            (Place::Partial, Access::ReadOnly) => self.dir.open_with(&names.partial, &options),
+            // Whoever writes next finds this handle.
+            (Place::Partial, Access::ReadWrite) => self.dir.open_with(&names.partial, options.write(true)),
+        })
+    }
+
+    /// Whether anything was ever written to this stretch of a file; true where the file system cannot tell.
+    pub(super) fn has_data(&self, file: FileIndex, offset: u64, length: u64) -> bool {
+        let Ok(handle) = self.handle(file) else { return false };
+        match rustix::fs::seek(&*handle, SeekFrom::Data(offset)) {
+            Ok(data) => data < offset + length,
+            Err(error) => error != rustix::io::Errno::NXIO,
+        }
+    }
+
+    /// Gives a file its final name, unless it has it.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if another file has that name: it is left alone.
+    pub(super) fn complete(&self, file: FileIndex) -> io::Result<()> {
+        let mut state = self.lock(file);
+        if state.place == Place::Complete {
+            return Ok(());
+        }
+        let names = self.names(file);
+        self.handles.close(self.number, file);
+        self.rename(&names.partial, &names.complete)?;
+        *state = State { place: Place::Complete, stamp: self.look(&names.complete)?, looked: None };
+        Ok(())
+    }
+
+    /// Takes the final name from a damaged file, so that it can be repaired.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if there is an incomplete file as well: it is left alone.
+    pub(super) fn reopen(&self, file: FileIndex) -> io::Result<()> {
+        let mut state = self.lock(file);
+        let names = self.names(file);
+        self.handles.close(self.number, file);
+        self.rename(&names.complete, &names.partial)?;
+        *state = State { place: Place::Partial, stamp: None, looked: None };
+        Ok(())
+    }
+
+    /// Renames without replacing.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let (Some(folder), Some(old), Some(new)) = (from.parent(), from.file_name(), to.file_name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let inner = if folder.as_os_str().is_empty() { None } else { Some(self.dir.open_dir(folder)?) };
+        let folder = inner.as_ref().unwrap_or(&self.dir);
+        match rustix::fs::renameat_with(folder, old, folder, new, RenameFlags::NOREPLACE) {
+            // File systems without this flag leave a moment between looking and renaming.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => {
+                if folder.symlink_metadata(new).is_ok() {
+                    return Err(io::ErrorKind::AlreadyExists.into());
+                }
+                folder.rename(old, folder, new)
+            }
+            renamed => Ok(renamed?),
+        }
+    }
+
+    /// Makes an empty file under its final name, unless it is there.
+    pub(super) fn create_empty(&self, file: FileIndex) -> io::Result<()> {
+        let mut state = self.lock(file);
+        if state.place == Place::Complete {
+            return Ok(());
+        }
+        let path = &self.names(file).complete;
+        self.dir.open_with(path, OpenOptions::new().write(true).create_new(true))?;
+        *state = State { place: Place::Complete, stamp: self.look(path)?, looked: None };
+        Ok(())
+    }
+
+    /// Forces to the disk what was written since the last time.
+    ///
+    /// # Errors
+    /// The path of the first file that could not be, and why.
+    pub(super) fn sync(&self) -> Result<(), (PathBuf, io::Error)> {
+        for file in self.indices() {
+            if !self.entry(file).dirty.swap(false, Ordering::AcqRel) {
+                continue;
+            }
+            let synced = self.handle(file).and_then(|handle| handle.sync_data());
+            synced.map_err(|error| {
+                self.entry(file).dirty.store(true, Ordering::Release);
+                (self.current_path(file), error)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What resume data says about a file: where it is, and its stamp.
+    pub(super) fn record(&self, file: FileIndex) -> (Place, Option<Stamp>) {
+        let state = self.lock(file);
+        let names = self.names(file);
+        match state.place {
+            Place::Missing => (Place::Missing, None),
+            Place::Partial => (Place::Partial, self.look(&names.partial).ok().flatten()),
+            // Of a complete file only what was checked counts, not what somebody made of it since.
+            Place::Complete => (Place::Complete, state.stamp),
+        }
+    }
+
+    /// Bytes that the file system has yet to find room for.
+    pub(super) fn unallocated(&self, file: FileIndex) -> u64 {
+        let (size, names) = (self.size(file), self.names(file));
+        let path = match self.place(file) {
+            Place::Complete => return 0,
+            Place::Missing => return size,
+            Place::Partial => &names.partial,
+        };
+        let allocated = self.dir.symlink_metadata(path).map_or(0, |metadata| metadata.blocks() * 512);
+        size.saturating_sub(allocated)
+    }
+
+    fn entry(&self, file: FileIndex) -> &Entry {
+        &self.entries[file.0 as usize]
+    }
+
+    fn lock(&self, file: FileIndex) -> MutexGuard<'_, State> {
+        self.entry(file).state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        self.handles.close_all(self.number);
+    }
+}
+
+/// Fills `buffer` with the bytes of `block`, file by file; padding is zeros.
+pub(super) fn read_segments(
+    layout: &Layout,
+    block: BlockRef,
+    buffer: &mut [u8],
+    mut read: impl FnMut(FileIndex, u64, &mut [u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut rest = buffer;
+    for segment in layout.segments(block) {
+        let (part, after) = rest.split_at_mut(segment.length as usize);
+        match segment.file {
+            Some(file) => read(file, segment.file_offset, part)?,
+            None => part.fill(0),
+        }
+        rest = after;
+    }
+    Ok(())
+}
+
+fn stamp_of(metadata: &cap_std::fs::Metadata) -> Stamp {
+    let modified = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
+    Stamp { size: metadata.len(), modified }
+}

@@ -1,0 +1,247 @@
+//! Opening a torrent's files: what is ours, what is not, what needs hashing, and whether there is room.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use cap_std::fs::{Dir, File};
+use samara_proto::bitfield::Bitfield;
+use samara_proto::layout::{FileIndex, Layout, PieceIndex};
+use samara_proto::metainfo::Metainfo;
+
+use super::errors::OpenError;
+use super::files::{Files, Place};
+use super::folder::{self, Lock};
+use super::names::{file_names, shown};
+use super::pool::DiskPool;
+use super::recheck::{Effort, check_files};
+use super::resume::{ResumeData, ResumeFile};
+use super::{Access, Found};
+
+/// Files that are ready for use.
+pub(super) struct Opened {
+    pub(super) files: Files,
+    pub(super) found: Found,
+    /// Whether more is known now than the resume data says.
+    pub(super) learnt: bool,
+    /// Held against other processes and stores as long as it is open.
+    pub(super) lock: Option<File>,
+}
+
+/// What is opened, where and how.
+pub(super) struct Opening<'a> {
+    pub(super) metainfo: &'a Metainfo,
+    pub(super) root: &'a Path,
+    pub(super) access: Access,
+    pub(super) resume: Option<&'a ResumeFile>,
+    pub(super) pool: &'a DiskPool,
+    pub(super) cancelled: &'a AtomicBool,
+}
+
+impl Opening<'_> {
+    /// Looks at every file, hashes those that nothing vouches for, and settles their names.
+    pub(super) fn run(&self, progress: impl FnMut(u32, u32) + Send) -> Result<Opened, OpenError> {
+        let layout: &Layout = self.metainfo.layout();
+        let folder = folder::open(self.metainfo, self.root, self.access)?;
+        let mut lock = self.lock_folder(&folder.0)?;
+        let files =
+            Files::new(folder, self.access, file_names(self.metainfo), layout, self.pool.handles().clone());
+        let resume = self.resume.and_then(|resume| resume.load(layout));
+        let mut warnings = Vec::new();
+        let vouched = self.survey(&files, resume.as_ref(), &mut warnings)?;
+        if self.access == Access::ReadWrite {
+            self.check_room(&files)?;
+            self.prepare(&files)?;
+            lock = lock.map_or_else(|| self.lock_single_file(&files), |lock| Ok(Some(lock)))?;
+        }
+        let trusted = trusted_pieces(layout, resume.as_ref(), &vouched);
+        let known = trusted.count_ones();
+        let effort = Effort { threads: self.threads(), cancelled: self.cancelled };
+        let checked = check_files(self.metainfo, &files, trusted, &effort, progress)
+            .map_err(|(path, source)| OpenError::File { path, source })?;
+        if self.cancelled.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(OpenError::Interrupted);
+        }
+        let learnt = checked.verified.count_ones() > known;
+        let mut found = Found { verified: checked.verified, stored: checked.stored, warnings };
+        match self.access {
+            Access::ReadWrite => self.settle(&files, resume.as_ref(), &mut found)?,
+            Access::ReadOnly => found.stored.clear(),
+        }
+        Ok(Opened { files, found, learnt, lock })
+    }
+
+    fn threads(&self) -> NonZeroUsize {
+        self.pool.workers()
+    }
+
+    /// Locks the folder of a torrent of many files that will be written to.
+    fn lock_folder(&self, dir: &Dir) -> Result<Option<File>, OpenError> {
+        if self.access == Access::ReadOnly || self.metainfo.is_single_file() {
+            return Ok(None);
+        }
+        let path = self.root.join(self.metainfo.name());
+        let locked = dir.open(".").and_then(|folder| Ok((folder::lock(&folder)?, folder)));
+        match locked {
+            Ok((Lock::Ours, folder)) => Ok(Some(folder)),
+            Ok((Lock::Taken, _)) => Err(OpenError::InUse { path }),
+            Err(source) => Err(OpenError::Folder { path, source }),
+        }
+    }
+
+    /// Makes and locks the one incomplete file of a single-file torrent; the folder it is in is not ours.
+    fn lock_single_file(&self, files: &Files) -> Result<Option<File>, OpenError> {
+        let file = FileIndex(0);
+        let place = files.place(file);
+        if place == Place::Complete || files.size(file) == 0 {
+            return Ok(None);
+        }
+        let names = files.names(file);
+        let lock = || -> io::Result<Option<File>> {
+            let handle = files.writable(file)?;
+            match folder::lock(&handle)? {
+                // Between our first look and the lock, somebody else may have finished the download.
+                Lock::Ours if files.look(&names.complete)?.is_none() => handle.try_clone().map(Some),
+                Lock::Ours if place == Place::Missing => {
+                    files.dir().remove_file(&names.partial).map(|()| None)
+                }
+                _ => Ok(None),
+            }
+        };
+        match lock() {
+            Ok(Some(lock)) => Ok(Some(lock)),
+            Ok(None) => Err(OpenError::InUse { path: files.full_path(&names.complete) }),
+            Err(source) => Err(OpenError::File { path: files.full_path(&names.partial), source }),
+        }
+    }
+
+    /// Finds every file, and says of which the resume data is still true.
+    fn survey(
+        &self,
+        files: &Files,
+        resume: Option<&ResumeData>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Vec<bool>, OpenError> {
+        files.indices().map(|file| self.survey_file(files, file, resume, warnings)).collect()
+    }
+
+    fn survey_file(
+        &self,
+        files: &Files,
+        file: FileIndex,
+        resume: Option<&ResumeData>,
+        warnings: &mut Vec<String>,
+    ) -> Result<bool, OpenError> {
+        let names = files.names(file);
+        let look = |path: &Path| {
+            files.look(path).map_err(|source| OpenError::File { path: files.full_path(path), source })
+        };
+        let (place, path, stamp) = match look(&names.complete)? {
+            Some(stamp) => (Place::Complete, &names.complete, Some(stamp)),
+            None => match look(&names.partial)? {
+                Some(stamp) => (Place::Partial, &names.partial, Some(stamp)),
+                None => (Place::Missing, &names.partial, None),
+            },
+        };
+        let size = files.size(file);
+        if let Some(stamp) = stamp
+            && stamp.size != size
+        {
+            let path = files.full_path(path);
+            let why = format!("it has {} bytes where the torrent has {size}", stamp.size);
+            // An incomplete file of no length is one that was just made when the process was killed.
+            let ours =
+                place == Place::Partial && (stamp.size == 0 || resume.is_some_and(|it| it.knows(file)));
+            match self.access {
+                Access::ReadWrite if ours => {}
+                Access::ReadWrite => return Err(OpenError::Foreign { path, why }),
+                Access::ReadOnly => {
+                    warnings.push(format!("{} is not the torrent's file: {why}", shown(&path)))
+                }
+            }
+        }
+        files.found(file, place, stamp);
+        Ok(resume.is_some_and(|resume| resume.vouches_for(file, place, stamp)))
+    }
+
+    fn check_room(&self, files: &Files) -> Result<(), OpenError> {
+        let needed_bytes = files.indices().map(|file| files.unallocated(file)).fold(0, u64::saturating_add);
+        match folder::free_bytes(files.dir()) {
+            Some(free_bytes) if free_bytes < needed_bytes => {
+                Err(OpenError::NoRoom { path: self.root.to_path_buf(), needed_bytes, free_bytes })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes every folder that a file is in and every empty file, and gives incomplete files their length.
+    fn prepare(&self, files: &Files) -> Result<(), OpenError> {
+        let mut made = PathBuf::new();
+        for file in files.indices() {
+            let path = &files.names(file).complete;
+            let parent = path.parent().unwrap_or(Path::new(""));
+            if !parent.as_os_str().is_empty() && parent != made {
+                files
+                    .dir()
+                    .create_dir_all(parent)
+                    .map_err(|source| OpenError::Folder { path: files.full_path(parent), source })?;
+                made = parent.to_path_buf();
+            }
+            let ready = match files.place(file) {
+                Place::Missing if files.size(file) == 0 => files.create_empty(file),
+                Place::Partial => files.writable(file).map(|_| ()),
+                _ => Ok(()),
+            };
+            ready.map_err(|source| OpenError::File { path: files.current_path(file), source })?;
+        }
+        Ok(())
+    }
+
+    /// Gives every file the name that its pieces have earned.
+    fn settle(&self, files: &Files, resume: Option<&ResumeData>, found: &mut Found) -> Result<(), OpenError> {
+        for file in files.indices().filter(|&file| files.size(file) > 0) {
+            let pieces = self.metainfo.layout().pieces_of(file).map(PieceIndex);
+            let all = pieces.len();
+            let good = pieces.clone().filter(|&piece| found.verified.get(piece)).count();
+            let path = files.full_path(&files.names(file).complete);
+            match files.place(file) {
+                Place::Partial if good == all => {
+                    files.complete(file).map_err(|source| OpenError::File { path, source })?;
+                }
+                Place::Complete if good < all => {
+                    let ours = good > 0 || resume.is_some_and(|resume| resume.knows(file));
+                    if pieces.clone().any(|piece| self.metainfo.piece_check(piece).is_none()) {
+                        return Err(OpenError::HashesUnknown { path });
+                    }
+                    if !ours {
+                        let why = "it is not the torrent's file, although it is as long".to_owned();
+                        return Err(OpenError::Foreign { path, why });
+                    }
+                    let text = format!(
+                        "{} is damaged in {} of {all} pieces; they are fetched again",
+                        shown(&path),
+                        all - good
+                    );
+                    found.warnings.push(text);
+                    files.reopen(file).map_err(|source| OpenError::File { path, source })?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The pieces that the resume data claims and whose files it still describes.
+fn trusted_pieces(layout: &Layout, resume: Option<&ResumeData>, vouched: &[bool]) -> Bitfield {
+    let mut trusted = Bitfield::new(layout.piece_count());
+    let Some(resume) = resume else { return trusted };
+    for piece in resume.verified.iter_ones() {
+        let mut files = layout.files_of(piece).filter(|&file| layout.file_size(FileIndex(file)) > 0);
+        if files.all(|file| vouched[file as usize]) {
+            trusted.set(piece);
+        }
+    }
+    trusted
+}

@@ -1,0 +1,235 @@
+//! What is remembered of a torrent's files between runs, so that they need not be hashed again.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+use samara_proto::bitfield::Bitfield;
+use samara_proto::infohash::InfoHashes;
+use samara_proto::layout::{FileIndex, Layout};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::files::{Place, Stamp};
+
+/// The first bytes of a resume file; the number is the version of everything after it.
+const MAGIC: &[u8] = b"samara resume 1\n";
+
+/// Bytes of the checksum that follows the magic.
+const CHECKSUM_LENGTH: usize = 32;
+
+/// Bytes that one file's record takes at most, in bencode.
+const RECORD_BYTES: u64 = 64;
+
+/// Bytes of everything else but the bitfield.
+const HEAD_BYTES: u64 = 1024;
+
+/// Whether the last words were said in peace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// Everything queued was written and forced to the disk before this was saved, and nothing after.
+    Clean,
+    /// Work went on.
+    Unclean,
+}
+
+/// What a torrent's files were when somebody last looked at all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ResumeData {
+    /// Pieces whose bytes were checked and forced to the disk.
+    pub(super) verified: Bitfield,
+    /// For every file where it was, and its stamp; a file never seen is `Missing`.
+    pub(super) files: Vec<(Place, Option<Stamp>)>,
+    /// How the run ended.
+    pub(super) stop: Stop,
+}
+
+impl ResumeData {
+    /// Whether this file was under this name and has not been touched since.
+    pub(super) fn vouches_for(&self, file: FileIndex, place: Place, stamp: Option<Stamp>) -> bool {
+        // An unfinished file goes on changing after an unclean stop, within what its timestamp can show.
+        let steady = place == Place::Complete || self.stop == Stop::Clean;
+        steady && stamp.is_some() && self.files.get(file.0 as usize) == Some(&(place, stamp))
+    }
+
+    /// Whether this file was ever ours.
+    pub(super) fn knows(&self, file: FileIndex) -> bool {
+        self.files.get(file.0 as usize).is_some_and(|(place, _)| *place != Place::Missing)
+    }
+}
+
+/// Why resume data could not be saved.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot save what is known of the download in {}: {source}", path.display())]
+pub struct ResumeError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// Where the resume data of one torrent in one folder is kept.
+#[derive(Clone, Debug)]
+pub(super) struct ResumeFile {
+    path: PathBuf,
+    names: InfoHashes,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Body {
+    clean: u8,
+    /// Place, size, modification time; size and time are zero where there is none.
+    files: Vec<(u8, u64, i64)>,
+    #[serde(with = "serde_bytes")]
+    info_hash: Vec<u8>,
+    #[serde(with = "serde_bytes")]
+    verified: Vec<u8>,
+}
+
+impl ResumeFile {
+    /// The place in `state_dir` for the torrent of these names, kept in the folder `root`.
+    pub(super) fn new(state_dir: &Path, names: InfoHashes, root: &Path) -> Self {
+        let root = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
+        let root = Sha256::digest(root.as_os_str().as_encoded_bytes());
+        let name = names.wire().next().map(|name| name.to_string()).unwrap_or_default();
+        // Two folders with the same torrent, perhaps in two processes, do not overwrite each other's.
+        let file = format!("{name}.{}.resume", HEXLOWER.encode(&root[..4]));
+        Self { path: state_dir.join("resume").join(file), names }
+    }
+
+    /// What was saved last; `None` if that is nothing, damaged, of another version or of another torrent.
+    pub(super) fn load(&self, layout: &Layout) -> Option<ResumeData> {
+        let limit =
+            HEAD_BYTES + u64::from(layout.piece_count()) / 8 + RECORD_BYTES * u64::from(layout.file_count());
+        let mut bytes = Vec::new();
+        File::open(&self.path).ok()?.take(limit).read_to_end(&mut bytes).ok()?;
+        let (checksum, body) = bytes.strip_prefix(MAGIC)?.split_at_checked(CHECKSUM_LENGTH)?;
+        if Sha256::digest(body)[..] != *checksum {
+            return None;
+        }
+        let body: Body = serde_bencode::from_bytes(body).ok()?;
+        let fits =
+            body.info_hash == full_name(&self.names) && body.files.len() == layout.file_count() as usize;
+        let verified = Bitfield::from_wire(&body.verified, layout.piece_count()).ok()?;
+        let files = body.files.into_iter().map(read_record).collect::<Option<Vec<_>>>()?;
+        let stop = if body.clean == 1 { Stop::Clean } else { Stop::Unclean };
+        fits.then_some(ResumeData { verified, files, stop })
+    }
+
+    /// Replaces what was saved, in one step that a crash cannot cut in two.
+    ///
+    /// # Errors
+    /// If the file system refuses; what was saved before is still there then.
+    pub(super) fn save(&self, data: &ResumeData) -> Result<(), ResumeError> {
+        let body = Body {
+            clean: u8::from(data.stop == Stop::Clean),
+            files: data.files.iter().map(write_record).collect(),
+            info_hash: full_name(&self.names),
+            verified: data.verified.to_wire(),
+        };
+        self.write(&body).map_err(|source| ResumeError { path: self.path.clone(), source })
+    }
+
+    fn write(&self, body: &Body) -> io::Result<()> {
+        let body = serde_bencode::to_bytes(body).map_err(io::Error::other)?;
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        let temporary = self.path.with_extension("resume.new");
+        let mut file = File::create(&temporary)?;
+        file.write_all(MAGIC)?;
+        file.write_all(&Sha256::digest(&body))?;
+        file.write_all(&body)?;
+        file.sync_all()?;
+        fs::rename(&temporary, &self.path)?;
+        // So that the rename itself outlives a power cut.
+        File::open(folder)?.sync_all()
+    }
+}
+
+fn full_name(names: &InfoHashes) -> Vec<u8> {
+    let v1 = names.v1().map(|hash| hash.0.to_vec());
+    let v2 = names.v2().map(|hash| hash.0.to_vec());
+    [v1, v2].into_iter().flatten().flatten().collect()
+}
+
+fn read_record((place, size, modified): (u8, u64, i64)) -> Option<(Place, Option<Stamp>)> {
+    let stamp = Some(Stamp { size, modified });
+    match place {
+        0 => Some((Place::Missing, None)),
+        1 => Some((Place::Partial, stamp)),
+        2 => Some((Place::Complete, stamp)),
+        _ => None,
+    }
+}
+
+fn write_record((place, stamp): &(Place, Option<Stamp>)) -> (u8, u64, i64) {
+    match (place, stamp) {
+        (Place::Missing, _) | (_, None) => (0, 0, 0),
+        (Place::Partial, Some(stamp)) => (1, stamp.size, stamp.modified),
+        (Place::Complete, Some(stamp)) => (2, stamp.size, stamp.modified),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use samara_proto::infohash::{Sha1Hash, Sha256Hash};
+    use samara_proto::layout::PieceIndex;
+
+    fn example() -> ResumeData {
+        let mut verified = Bitfield::new(10);
+        verified.set(PieceIndex(3));
+        let files = vec![(Place::Partial, Some(Stamp { size: 160_000, modified: -5 }))];
+        ResumeData { verified, files, stop: Stop::Clean }
+    }
+
+    fn scratch() -> (tempfile::TempDir, ResumeFile, Layout) {
+        let dir = tempfile::tempdir().unwrap();
+        let names = InfoHashes::Hybrid(Sha1Hash([1; 20]), Sha256Hash([2; 32]));
+        let file = ResumeFile::new(dir.path(), names, dir.path());
+        (dir, file, Layout::single_file(160_000, 16_384))
+    }
+
+    #[test]
+    fn resume_data_comes_back_as_it_was_saved() {
+        let (_dir, file, layout) = scratch();
+        assert_eq!(file.load(&layout), None);
+        file.save(&example()).unwrap();
+        assert_eq!(file.load(&layout), Some(example()));
+    }
+
+    #[test]
+    fn resume_data_with_any_flipped_or_missing_byte_is_ignored() {
+        let (_dir, file, layout) = scratch();
+        file.save(&example()).unwrap();
+        let good = fs::read(&file.path).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            fs::write(&file.path, &bad).unwrap();
+            assert_eq!(file.load(&layout), None, "byte {at}");
+            fs::write(&file.path, &good[..at]).unwrap();
+            assert_eq!(file.load(&layout), None, "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn resume_data_of_another_torrent_is_ignored() {
+        let (_dir, file, layout) = scratch();
+        file.save(&example()).unwrap();
+        let other = ResumeFile { names: InfoHashes::V1(Sha1Hash([1; 20])), ..file.clone() };
+        assert_eq!(other.load(&layout), None);
+        assert_eq!(file.load(&Layout::single_file(1_600_000, 16_384)), None);
+    }
+
+    #[test]
+    fn an_unclean_stop_vouches_for_complete_files_only() {
+        let stamp = Some(Stamp { size: 1, modified: 2 });
+        let files = vec![(Place::Complete, stamp), (Place::Partial, stamp)];
+        let data = ResumeData { verified: Bitfield::new(2), files, stop: Stop::Unclean };
+        assert!(data.vouches_for(FileIndex(0), Place::Complete, stamp));
+        assert!(!data.vouches_for(FileIndex(1), Place::Partial, stamp));
+        let clean = ResumeData { stop: Stop::Clean, ..data };
+        assert!(clean.vouches_for(FileIndex(1), Place::Partial, stamp));
+        assert!(!clean.vouches_for(FileIndex(0), Place::Complete, Some(Stamp { size: 1, modified: 3 })));
+    }
+}
