@@ -1,6 +1,9 @@
 //! Files on disk: what a torrent's pieces are stored in, and every hash of them.
 //!
+//! [`Store`] is one torrent's content; [`DiskPool`] the threads that all stores share. [`create`] and
+//! [`verify`] make and check metainfo without a node.
 
+mod create;
 mod errors;
 mod files;
 mod folder;
@@ -12,6 +15,10 @@ mod pool;
 mod recheck;
 mod resume;
 mod store;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod walk;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,11 +28,14 @@ use samara_proto::layout::{BlockRef, PieceIndex};
 use samara_proto::metainfo::Metainfo;
 use tokio::sync::mpsc;
 
+pub use create::{CreateError, CreateOptions, Created, create};
 pub use errors::{OpenError, StoreError};
 pub use names::content_root;
 pub use pool::DiskPool;
 pub use resume::ResumeError;
 pub use store::Store;
+pub use verify::{VerifyError, VerifyReport, verify};
+pub use walk::WalkError;
 
 use crate::engine::event::Verdict;
 

@@ -1,0 +1,131 @@
+//! Hashes what is on disk against a torrent, and changes nothing.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use samara_proto::bitfield::Bitfield;
+use samara_proto::layout::{FileIndex, PieceIndex};
+use samara_proto::metainfo::Metainfo;
+
+use super::errors::OpenError;
+use super::files::{Files, Place};
+use super::handles::Handles;
+use super::names::{content_root, file_names, shown};
+use super::pool::cores;
+use super::recheck::{Effort, check_files};
+use super::{Access, folder};
+
+/// Why content cannot be verified.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The folder cannot be read.
+    #[error(transparent)]
+    Folder(OpenError),
+    /// Something in the torrent's place cannot be read.
+    #[error("cannot read {}: {source}", shown(path))]
+    File {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The metainfo does not say what the pieces shall be.
+    #[error("the torrent file has no hashes for piece {0}: only peers can supply them")]
+    HashesUnknown(PieceIndex),
+}
+
+/// What is on disk of a torrent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifyReport {
+    /// Pieces in the torrent.
+    pub pieces_total: u32,
+    /// Pieces whose bytes are on disk.
+    pub pieces_good: u32,
+    /// Whether every file is there, under its own name, with its own length and content.
+    pub complete: bool,
+    /// The files of which that is not true.
+    pub damaged: Vec<PathBuf>,
+}
+
+/// Hashes on all cores what `dir` holds of a torrent; see [`content_root`] for what `dir` may be. Files that
+/// are not the torrent's do not matter. A file that is only there under its incomplete name counts with the
+/// pieces it has.
+///
+/// `progress` hears, from some thread, how many pieces of how many are hashed.
+///
+/// # Errors
+/// If something that is there cannot be read, or hashes are not known. Missing files are no error.
+pub fn verify(
+    metainfo: &Metainfo,
+    dir: &Path,
+    progress: impl FnMut(u32, u32) + Send,
+) -> Result<VerifyReport, VerifyError> {
+    let layout = metainfo.layout();
+    let pieces_total = layout.piece_count();
+    if let Some(piece) =
+        (0..pieces_total).map(PieceIndex).find(|&piece| metainfo.piece_check(piece).is_none())
+    {
+        return Err(VerifyError::HashesUnknown(piece));
+    }
+    let root = content_root(metainfo, dir);
+    let folder = match folder::open(metainfo, &root, Access::ReadOnly) {
+        Err(OpenError::Folder { path, source })
+            if source.kind() == io::ErrorKind::NotFound && path != root =>
+        {
+            return Ok(nothing_there(metainfo, &path));
+        }
+        folder => folder.map_err(VerifyError::Folder)?,
+    };
+    let names = file_names(metainfo);
+    let files = Files::new(folder, Access::ReadOnly, names, layout, Arc::new(Handles::new()));
+    let mut damaged: Vec<FileIndex> = Vec::new();
+    for file in files.indices() {
+        if !find(&files, file)? {
+            damaged.push(file);
+        }
+    }
+    let effort = Effort { threads: cores(), cancelled: &AtomicBool::new(false) };
+    let checked = check_files(metainfo, &files, Bitfield::new(pieces_total), &effort, progress)
+        .map_err(|(path, source)| VerifyError::File { path, source })?;
+    let bad = files.indices().filter(|&file| {
+        let mut pieces = layout.pieces_of(file).map(PieceIndex);
+        pieces.any(|piece| !checked.verified.get(piece))
+    });
+    damaged.extend(bad);
+    damaged.sort_unstable();
+    damaged.dedup();
+    Ok(VerifyReport {
+        pieces_total,
+        pieces_good: checked.verified.count_ones(),
+        complete: damaged.is_empty() && checked.verified.is_full(),
+        damaged: damaged.into_iter().map(|file| files.full_path(&files.names(file).complete)).collect(),
+    })
+}
+
+/// Looks for a file; whether it is there with its own name and length.
+fn find(files: &Files, file: FileIndex) -> Result<bool, VerifyError> {
+    let names = files.names(file);
+    let look = |path: &Path| {
+        files.look(path).map_err(|source| VerifyError::File { path: files.full_path(path), source })
+    };
+    if let Some(stamp) = look(&names.complete)? {
+        files.found(file, Place::Complete, Some(stamp));
+        return Ok(stamp.size == files.size(file));
+    }
+    if let Some(stamp) = look(&names.partial)? {
+        files.found(file, Place::Partial, Some(stamp));
+    }
+    Ok(false)
+}
+
+fn nothing_there(metainfo: &Metainfo, folder: &Path) -> VerifyReport {
+    let damaged = file_names(metainfo).into_iter().map(|names| folder.join(names.complete));
+    VerifyReport {
+        pieces_total: metainfo.layout().piece_count(),
+        pieces_good: 0,
+        complete: false,
+        damaged: damaged.collect(),
+    }
+}
