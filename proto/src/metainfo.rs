@@ -320,3 +320,6 @@ impl fmt::Debug for Metainfo {
         write!(f, "Metainfo({:?}, {:?})", self.name, self.info_hashes)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,6 +67,9 @@ pub enum BuildError {
     /// A single file whose path is not the torrent's name.
     #[error("a torrent of a single file has that file's name")]
     NotSingle,
+    /// A v2 torrent of a folder that holds nothing but a file of the folder's name.
+    #[error("a v2 torrent cannot tell a folder that holds only a file of its own name from that file alone")]
+    Ambiguous,
     /// Not one hash for each piece.
     #[error("{found} piece hashes where {expected} belong")]
     Hashes {
@@ -127,8 +130,12 @@ impl MetainfoBuilder {
         }
         let refused = |reason| BuildError::from(read::refuse(std::slice::from_ref(&self.name), reason));
         check_component(&self.name).map_err(refused)?;
-        if self.single_file && !matches!(&self.files[..], [(path, _)] if *path == [self.name.as_str()]) {
+        let looks_single = matches!(&self.files[..], [(path, _)] if *path == [self.name.as_str()]);
+        if self.single_file && !looks_single {
             return Err(BuildError::NotSingle);
+        }
+        if self.format == Format::V2 && looks_single && !self.single_file {
+            return Err(BuildError::Ambiguous);
         }
         let mut named = std::mem::take(&mut self.files);
         named.sort();

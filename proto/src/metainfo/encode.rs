@@ -77,9 +77,13 @@ pub(super) fn torrent(metainfo: &Metainfo) -> Vec<u8> {
         writer.string("piece layers");
         piece_layers(&mut writer, metainfo);
     }
-    if !outer.url_list.is_empty() {
-        writer.string("url-list");
-        writer.strings(&outer.url_list);
+    match &outer.url_list[..] {
+        [] => {}
+        [only] => writer.text_entry("url-list", Some(only)),
+        urls => {
+            writer.string("url-list");
+            writer.strings(urls);
+        }
     }
     writer.close();
     writer.into_bytes()

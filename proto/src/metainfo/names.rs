@@ -141,3 +141,69 @@ impl PathSet {
 fn fold(name: &str) -> String {
     name.to_uppercase().to_lowercase()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(name: &str) -> Option<NameError> {
+        check_component(name).err()
+    }
+
+    #[test]
+    fn ordinary_names_are_accepted() {
+        for name in [
+            "a",
+            "...x",
+            ".hidden",
+            "a b",
+            "name.",
+            "name ",
+            "12:30",
+            "日本語",
+            "cone",
+            "com10",
+            "com",
+            "COM0",
+            "nul-1",
+            "lpt",
+            "a\u{1b}[0m",
+            "x.con",
+            "é",
+        ] {
+            assert_eq!(refused(name), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_lead_elsewhere_are_refused() {
+        for name in [".", "..", "...", ". .", " ", ".. "] {
+            assert_eq!(refused(name), Some(NameError::Relative), "{name:?}");
+        }
+        assert_eq!(refused(""), Some(NameError::Empty));
+        assert_eq!(refused("a/b"), Some(NameError::Separator('/')));
+        assert_eq!(refused("..\\b"), Some(NameError::Separator('\\')));
+        assert_eq!(refused("a\0"), Some(NameError::Separator('\0')));
+        assert_eq!(refused("C:"), Some(NameError::Drive));
+        assert_eq!(refused("z:x"), Some(NameError::Drive));
+    }
+
+    #[test]
+    fn devices_are_refused_whatever_their_case_and_extension() {
+        for name in [
+            "CON",
+            "nul",
+            "Aux.txt",
+            "prn .x",
+            "com1",
+            "LPT9.tar.gz",
+            "COM²",
+            "conin$",
+            "CON ",
+            "nul:x",
+            "CON.",
+        ] {
+            assert_eq!(refused(name), Some(NameError::Device), "{name:?}");
+        }
+    }
+}
