@@ -139,6 +139,20 @@ impl Bitfield {
             .take_while(move |piece| piece.0 < len)
     }
 
+    /// The pieces that are both in this set and in `other`, in ascending order from about `start` on, then
+    /// those before it: a whole word of 64 pieces is skipped at once.
+    pub fn common_from<'a>(
+        &'a self,
+        other: &'a Self,
+        start: PieceIndex,
+    ) -> impl Iterator<Item = PieceIndex> + 'a {
+        let words = self.words.len().min(other.words.len());
+        let first = word_of(start).min(words);
+        (first..words)
+            .chain(0..first)
+            .flat_map(move |index| bits(index, self.words[index] & other.words[index]))
+    }
+
     /// Whether a piece is in this set and not in `other`; the question behind "interested".
     pub fn any_not_in(&self, other: &Self) -> bool {
         let others = other.words.iter().copied().chain(std::iter::repeat(0));

@@ -89,4 +89,13 @@ proptest! {
             prop_assert_eq!(pieces.to_wire(), bytes);
         }
     }
+
+    #[test]
+    fn what_two_sets_share_comes_once_from_any_start((len, ours, theirs) in len_and_members(), start in 0u32..300) {
+        let (own, other) = (build(len, &ours), build(len, &theirs));
+        let common: Vec<u32> = own.common_from(&other, PieceIndex(start)).map(|piece| piece.0).collect();
+        let expected: BTreeSet<u32> = ours.intersection(&theirs).copied().collect();
+        prop_assert_eq!(common.len(), expected.len());
+        prop_assert_eq!(common.into_iter().collect::<BTreeSet<_>>(), expected);
+    }
 }
