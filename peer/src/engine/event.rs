@@ -57,6 +57,15 @@ pub struct Content {
     pub stored: Vec<BlockRef>,
 }
 
+/// What we take part in a torrent for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aim {
+    /// To fetch what is missing and to serve what is verified.
+    Fetch,
+    /// To serve what is verified. Nothing is ever requested, whatever goes missing.
+    Serve,
+}
+
 /// What the remote can do, from both handshakes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerTraits {
@@ -118,6 +127,8 @@ pub enum Input {
         torrent: TorrentId,
         /// What is there already.
         content: Content,
+        /// What for.
+        aim: Aim,
     },
     /// Leave a torrent; its links are disconnected and its candidates forgotten.
     RemoveTorrent {
@@ -264,6 +275,8 @@ pub enum DisconnectReason {
     NothingToTrade,
     /// No place left.
     TooManyLinks,
+    /// The peer is ourselves, banned, or of a torrent that is gone.
+    Unwelcome,
     /// It misbehaved.
     Offence(Offence),
 }
@@ -285,4 +298,6 @@ pub enum Offence {
     CorruptPiece,
     /// It held requests for far too long while we waited for them.
     Stalled,
+    /// Control messages that change nothing, far more of them than any honest peer sends.
+    MessageFlood,
 }

@@ -1,0 +1,87 @@
+//! What the engine may be told: every bound and pace, with the reason for its default.
+
+use std::time::Duration;
+
+use samara_proto::limits::{BLOCK_LENGTH, REQUEST_LENGTH};
+
+/// How an engine behaves; the default suits a desktop.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Links in all, so that file descriptors and buffers are bounded.
+    pub links: usize,
+    /// Links of one torrent; more neighbours than this bring a swarm no closer together.
+    pub links_per_torrent: usize,
+    /// Links of one torrent up to which we dial; the rest is left for those who come to us.
+    pub dialled_links_per_torrent: usize,
+    /// Dials in progress at once, in all.
+    pub dials: usize,
+    /// Candidates remembered for one torrent.
+    pub candidates_per_torrent: usize,
+
+    /// Peers we upload to at once by merit or turn.
+    pub upload_slots: usize,
+    /// Peers we upload to at once by chance, so that newcomers get a start and better partners are found.
+    pub optimistic_slots: usize,
+    /// Between two hand-outs of the slots.
+    pub rechoke_interval: Duration,
+    /// How long a slot given by chance, or by turn while seeding, is kept.
+    pub slot_turn: Duration,
+    /// Requests that one remote may have queued here: the number we announce to it.
+    pub request_queue: u32,
+    /// The longest request we answer: the number we announce.
+    pub request_length: u32,
+    /// Bytes of blocks in the driver's hands for one link. Small enough for a choke or a cancel to act
+    /// soon, large enough to keep a fast link busy between two turns of the driver.
+    pub upload_window_bytes: u32,
+
+    /// Least bytes requested ahead on one link; what fills a fast path within its first round trip.
+    pub pipeline_floor_bytes: u64,
+    /// Most bytes requested ahead on one link.
+    pub pipeline_ceiling_bytes: u64,
+    /// Time that the requests in flight cover beyond twice the bare delay, so that hiccups do not drain
+    /// the pipeline.
+    pub pipeline_slack: Duration,
+    /// A link that gives nothing for this long while we wait is snubbed: others are asked too.
+    pub snub_after: Duration,
+    /// A snubbed link's requests are withdrawn after this long, all but a probe.
+    pub withdraw_after: Duration,
+    /// A link that gives nothing for this long while we wait is ended.
+    pub stalled_after: Duration,
+    /// A piece that makes no progress for this long is opened to others.
+    pub help_after: Duration,
+    /// Bytes of pieces begun and not yet verified, which bounds what an unclean stop can cost.
+    pub partial_bytes: u64,
+    /// Pieces that may be begun whatever their size, so that no link is idle for want of a piece.
+    pub partial_pieces_min: usize,
+    /// Pieces chosen wholly at random in the beginning: a newcomer wants something to trade, soon.
+    pub random_first_pieces: u32,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            links: 400,
+            links_per_torrent: 80,
+            dialled_links_per_torrent: 50,
+            dials: 16,
+            candidates_per_torrent: 1000,
+            upload_slots: 8,
+            optimistic_slots: 1,
+            rechoke_interval: Duration::from_secs(10),
+            slot_turn: Duration::from_secs(30),
+            request_queue: 1024,
+            request_length: REQUEST_LENGTH,
+            upload_window_bytes: 32 * BLOCK_LENGTH,
+            pipeline_floor_bytes: 32 * u64::from(BLOCK_LENGTH),
+            pipeline_ceiling_bytes: 16 * 1024 * 1024,
+            pipeline_slack: Duration::from_millis(200),
+            snub_after: Duration::from_secs(10),
+            withdraw_after: Duration::from_secs(30),
+            stalled_after: Duration::from_secs(120),
+            help_after: Duration::from_secs(5),
+            partial_bytes: 256 * 1024 * 1024,
+            partial_pieces_min: 32,
+            random_first_pieces: 1,
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! Pieces begun and not yet verified: for each block who was asked and who gave it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use samara_proto::layout::PieceIndex;
+use samara_proto::moment::Moment;
+
+use super::event::{LinkId, PeerKey};
+
+/// Links that may be asked for one block at the same time.
+pub const HOLDERS_MAX: usize = 3;
+/// Links that may be asked for one block at the same time while none of them is overdue.
+pub const ENDGAME_HOLDERS: usize = 2;
+
+/// Consecutive blocks of one piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The piece.
+    pub piece: PieceIndex,
+    /// The number of the first block.
+    pub first: u32,
+    /// How many blocks.
+    pub count: u32,
+}
+
+impl Run {
+    fn slots(self) -> std::ops::Range<usize> {
+        self.first as usize..(self.first + self.count) as usize
+    }
+}
+
+/// Who may give blocks of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// Everybody.
+    Shared,
+    /// One peer alone, so that a bad piece has one culprit; `None` until somebody takes it.
+    Sole(Option<PeerKey>),
+}
+
+/// What an arrived request changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Arrival {
+    /// Blocks that were missing.
+    pub fresh: u32,
+    /// Blocks that were there already.
+    pub duplicate: u32,
+    /// Other links that were asked for some of these blocks, each once.
+    pub others: BTreeSet<LinkId>,
+    /// Whether the piece has all its blocks now and had not before.
+    pub completed: bool,
+}
+
+/// Who the blocks of a piece came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Givers {
+    /// Peers that gave at least one.
+    pub peers: BTreeSet<PeerKey>,
+    /// Whether some were on disk from an earlier time.
+    pub disk: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Disk,
+    Peer(PeerKey),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Slot {
+    /// To be asked for: nobody is, or those who are take too long.
+    open: bool,
+    origin: Option<Origin>,
+    holders: [Option<LinkId>; HOLDERS_MAX],
+}
+
+impl Slot {
+    fn is_held_by(&self, link: LinkId) -> bool {
+        self.holders.contains(&Some(link))
+    }
+
+    fn holder_count(&self) -> usize {
+        self.holders.iter().flatten().count()
+    }
+
+    fn has_room(&self) -> bool {
+        self.holders.contains(&None)
+    }
+
+    fn add_holder(&mut self, link: LinkId) {
+        if let Some(place) = self.holders.iter_mut().find(|holder| holder.is_none()) {
+            *place = Some(link);
+        }
+    }
+
+    fn remove_holder(&mut self, link: LinkId) {
+        for holder in self.holders.iter_mut().filter(|holder| **holder == Some(link)) {
+            *holder = None;
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Partial {
+    slots: Vec<Slot>,
+    /// Slots that are open.
+    open: u32,
+    /// Slots without their block.
+    missing: u32,
+    /// No slot before this one is open.
+    cursor: u32,
+    sharing: Sharing,
+    progress_at: Moment,
+}
+
+/// All pieces that are begun.
+#[derive(Clone, Debug, Default)]
+pub struct Partials {
+    pieces: BTreeMap<PieceIndex, Partial>,
+    /// Those with an open slot.
+    open: BTreeSet<PieceIndex>,
+}
+
+impl Partials {
+    /// Begins `piece`, all of whose `blocks` are missing.
+    pub fn begin(&mut self, piece: PieceIndex, blocks: u32, sharing: Sharing, now: Moment) {
+        let slot = Slot { open: true, ..Slot::default() };
+        let slots = vec![slot; blocks as usize];
+        let partial = Partial { slots, open: blocks, missing: blocks, cursor: 0, sharing, progress_at: now };
+        self.pieces.insert(piece, partial);
+        self.open.insert(piece);
+    }
+
+    /// Forgets `piece`; who gave what of it.
+    pub fn end(&mut self, piece: PieceIndex) -> Givers {
+        self.open.remove(&piece);
+        let mut givers = Givers::default();
+        for slot in self.pieces.remove(&piece).into_iter().flat_map(|partial| partial.slots) {
+            match slot.origin {
+                Some(Origin::Peer(peer)) => {
+                    givers.peers.insert(peer);
+                }
+                Some(Origin::Disk) => givers.disk = true,
+                None => {}
+            }
+        }
+        givers
+    }
+
+    /// Whether `piece` is begun.
+    pub fn contains(&self, piece: PieceIndex) -> bool {
+        self.pieces.contains_key(&piece)
+    }
+
+    /// How many are begun.
+    pub fn count(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Pieces with blocks to be asked for, in ascending order.
+    pub fn open(&self) -> impl Iterator<Item = PieceIndex> + '_ {
+        self.open.iter().copied()
+    }
+
+    /// Blocks that `piece` still lacks; `None` if it is not begun.
+    pub fn missing(&self, piece: PieceIndex) -> Option<u32> {
+        self.pieces.get(&piece).map(|partial| partial.missing)
+    }
+
+    /// Who may give blocks of `piece`; `None` if it is not begun.
+    pub fn sharing(&self, piece: PieceIndex) -> Option<Sharing> {
+        self.pieces.get(&piece).map(|partial| partial.sharing)
+    }
+
+    /// Gives a piece that nobody had taken to `peer` alone.
+    pub fn claim(&mut self, piece: PieceIndex, peer: PeerKey) {
+        if let Some(partial) = self.pieces.get_mut(&piece)
+            && partial.sharing == Sharing::Sole(None)
+        {
+            partial.sharing = Sharing::Sole(Some(peer));
+        }
+    }
+
+    /// The first blocks of `piece` that `link` can be asked for, at most `max` of them.
+    pub fn next_run(&self, piece: PieceIndex, link: LinkId, max: u32) -> Option<Run> {
+        let partial = self.pieces.get(&piece)?;
+        let askable = |slot: &Slot| slot.open && slot.has_room() && !slot.is_held_by(link);
+        run_of(piece, &partial.slots, partial.cursor, max, askable)
+    }
+
+    /// The first blocks that `link` can be asked for although others are, where every one of those is
+    /// `hopeless`; looks at no more than `looks` blocks of pieces that `suits`.
+    pub fn rescue_run(
+        &self,
+        link: LinkId,
+        max: u32,
+        mut looks: usize,
+        suits: impl Fn(PieceIndex) -> bool,
+        hopeless: impl Fn(LinkId) -> bool,
+    ) -> Option<Run> {
+        let rescuable = |slot: &Slot| {
+            slot.origin.is_none()
+                && (1..ENDGAME_HOLDERS).contains(&slot.holder_count())
+                && !slot.is_held_by(link)
+                && slot.holders.iter().flatten().all(|&holder| hopeless(holder))
+        };
+        for (&piece, partial) in &self.pieces {
+            if looks == 0 {
+                return None;
+            }
+            if partial.missing == 0 || partial.sharing != Sharing::Shared || !suits(piece) {
+                continue;
+            }
+            looks = looks.saturating_sub(partial.slots.len());
+            if let Some(run) = run_of(piece, &partial.slots, 0, max, rescuable) {
+                return Some(run);
+            }
+        }
+        None
+    }
+
+    /// `link` is asked for `run`.
+    pub fn on_requested(&mut self, run: Run, link: LinkId) {
+        self.change(run, |slot| {
+            slot.open = false;
+            slot.add_holder(link);
+        });
+    }
+
+    /// `link` will not give `run`. Whether some of it has to be asked for again.
+    pub fn on_released(&mut self, run: Run, link: LinkId) -> bool {
+        self.change(run, |slot| {
+            slot.remove_holder(link);
+            slot.open |= slot.origin.is_none() && slot.holder_count() == 0;
+        })
+    }
+
+    /// Those asked for `run` take too long. Whether somebody else can be asked.
+    pub fn on_overdue(&mut self, run: Run) -> bool {
+        self.change(run, |slot| slot.open |= slot.origin.is_none() && slot.has_room())
+    }
+
+    /// `run` was on disk already.
+    pub fn on_stored(&mut self, run: Run) {
+        if let Some(partial) = self.pieces.get_mut(&run.piece) {
+            let slots = partial.slots.get_mut(run.slots()).unwrap_or_default();
+            for slot in slots.iter_mut().filter(|slot| slot.origin.is_none()) {
+                slot.origin = Some(Origin::Disk);
+                partial.missing -= 1;
+            }
+        }
+        self.change(run, |slot| slot.open = false);
+    }
+
+    /// `run` came from `peer` over `link`.
+    pub fn on_block(&mut self, run: Run, link: LinkId, peer: PeerKey, now: Moment) -> Arrival {
+        let mut arrival = Arrival::default();
+        let Some(partial) = self.pieces.get_mut(&run.piece) else {
+            return Arrival { duplicate: run.count, ..arrival };
+        };
+        let missing_before = partial.missing;
+        for slot in partial.slots.get_mut(run.slots()).unwrap_or_default() {
+            slot.remove_holder(link);
+            arrival.others.extend(slot.holders.iter().flatten());
+            if slot.origin.is_none() {
+                partial.missing -= 1;
+                arrival.fresh += 1;
+            } else {
+                arrival.duplicate += 1;
+            }
+            // What is on disk is what came last before the check, which follows the last missing block.
+            if missing_before > 0 {
+                slot.origin = Some(Origin::Peer(peer));
+            }
+        }
+        partial.progress_at = now;
+        arrival.completed = missing_before > 0 && partial.missing == 0;
+        self.change(run, |slot| slot.open = false);
+        arrival
+    }
+
+    /// Whether every block of `run` is there.
+    pub fn has_all_of(&self, run: Run) -> bool {
+        let Some(partial) = self.pieces.get(&run.piece) else { return true };
+        let slots = partial.slots.get(run.slots()).unwrap_or_default();
+        slots.iter().all(|slot| slot.origin.is_some())
+    }
+
+    /// Whether nothing of `piece` came and nobody is asked for it.
+    pub fn is_untouched(&self, piece: PieceIndex) -> bool {
+        self.pieces.get(&piece).is_some_and(|partial| {
+            partial.missing as usize == partial.slots.len()
+                && partial.slots.iter().all(|slot| slot.holder_count() == 0)
+        })
+    }
+
+    /// Takes the pieces that `peer` alone was to give away from it, with what it gave of those that are
+    /// not complete. Returns them.
+    pub fn disown(&mut self, peer: PeerKey) -> Vec<PieceIndex> {
+        let owned = |partial: &Partial| partial.sharing == Sharing::Sole(Some(peer)) && partial.missing > 0;
+        let pieces: Vec<PieceIndex> =
+            self.pieces.iter().filter(|(_, partial)| owned(partial)).map(|(&piece, _)| piece).collect();
+        for &piece in &pieces {
+            let Some(partial) = self.pieces.get_mut(&piece) else { continue };
+            partial.sharing = Sharing::Sole(None);
+            partial.missing = partial.slots.len() as u32;
+            let all = Run { piece, first: 0, count: partial.missing };
+            self.change(all, |slot| {
+                slot.origin = None;
+                slot.open = slot.has_room();
+            });
+        }
+        pieces
+    }
+
+    /// Opens what is outstanding of pieces without progress for `patience` to others, and takes pieces
+    /// away from a sole giver that does not give. Whether there was any.
+    pub fn open_stalled(&mut self, now: Moment, patience: Duration) -> bool {
+        let late = |partial: &Partial| partial.missing > 0 && partial.progress_at + patience <= now;
+        let idle_owners: BTreeSet<PeerKey> = self
+            .pieces
+            .values()
+            .filter(|partial| late(partial))
+            .filter_map(|partial| match partial.sharing {
+                Sharing::Sole(owner) => owner,
+                Sharing::Shared => None,
+            })
+            .collect();
+        let mut opened = false;
+        for owner in idle_owners {
+            opened |= !self.disown(owner).is_empty();
+        }
+        let is_stalled = |partial: &Partial| late(partial) && partial.open < partial.missing;
+        let stalled: Vec<Run> = self
+            .pieces
+            .iter_mut()
+            .filter(|(_, partial)| is_stalled(partial))
+            .map(|(&piece, partial)| {
+                partial.progress_at = now;
+                Run { piece, first: 0, count: partial.slots.len() as u32 }
+            })
+            .collect();
+        for run in stalled {
+            opened |= self.on_overdue(run);
+        }
+        opened
+    }
+
+    /// Changes slots and keeps the counts of open ones right. Whether any was opened.
+    fn change(&mut self, run: Run, mut change: impl FnMut(&mut Slot)) -> bool {
+        let Some(partial) = self.pieces.get_mut(&run.piece) else { return false };
+        let mut opened = false;
+        for (n, slot) in partial.slots.iter_mut().enumerate().take(run.slots().end).skip(run.slots().start) {
+            let was_open = slot.open;
+            change(slot);
+            match (was_open, slot.open) {
+                (false, true) => {
+                    partial.open += 1;
+                    partial.cursor = partial.cursor.min(n as u32);
+                    opened = true;
+                }
+                (true, false) => partial.open -= 1,
+                _ => {}
+            }
+        }
+        while partial.slots.get(partial.cursor as usize).is_some_and(|slot| !slot.open) {
+            partial.cursor += 1;
+        }
+        if partial.open > 0 {
+            self.open.insert(run.piece);
+        } else {
+            self.open.remove(&run.piece);
+        }
+        opened
+    }
+}
+
+fn run_of(
+    piece: PieceIndex,
+    slots: &[Slot],
+    from: u32,
+    max: u32,
+    fits: impl Fn(&Slot) -> bool,
+) -> Option<Run> {
+    let rest = slots.get(from as usize..)?;
+    let skipped = rest.iter().position(&fits)?;
+    let count = rest[skipped..].iter().take(max as usize).take_while(|slot| fits(slot)).count();
+    Some(Run { piece, first: from + skipped as u32, count: count as u32 })
+}
+
+#[cfg(test)]
+mod tests;

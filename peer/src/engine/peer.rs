@@ -1,0 +1,191 @@
+//! One linked peer: what it has, who chokes and wants whom, and what flows in both directions.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use samara_proto::bitfield::Bitfield;
+use samara_proto::layout::PieceIndex;
+use samara_proto::limits::BLOCK_LENGTH;
+use samara_proto::moment::Moment;
+
+use super::event::{PeerKey, PeerTraits};
+use super::pipeline::Pipeline;
+use super::rate::Meter;
+use super::requests::Requests;
+use super::uploads::Uploads;
+
+/// Over how long a peer's gifts are counted when slots are given out.
+const MERIT_WINDOW: Duration = Duration::from_secs(20);
+/// Pieces that one remote may allow us while it chokes us, or suggest, or refuse: more is forgotten.
+const HINTS_MAX: usize = 64;
+/// Control messages without effect that a remote may send at once beyond what its queue explains.
+const ALLOWANCE: u32 = 4096;
+/// Such messages that it may send each second for ever.
+const ALLOWANCE_RATE: u64 = 64;
+
+/// The state of one link.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Who is at the other end.
+    pub key: PeerKey,
+    /// What it can do.
+    pub traits: PeerTraits,
+    /// The pieces it has.
+    pub has: Bitfield,
+    /// It said at once that it has everything, and is counted so.
+    pub came_with_all: bool,
+    /// How many of its pieces we miss.
+    pub wanted: u32,
+    /// It may take from us only while this is false.
+    pub we_choke: bool,
+    /// We may take from it only while this is false.
+    pub chokes_us: bool,
+    /// It was told that we are interested.
+    pub we_want: bool,
+    /// It told us that it is interested.
+    pub wants_us: bool,
+    /// Since when it has its slot, or waits for one.
+    pub slot_since: Moment,
+    /// A message other than the first has come or nothing may precede it: no bitfield is in order.
+    pub opened: bool,
+    /// When anything last came from it.
+    pub heard_at: Moment,
+    /// When the link came up.
+    pub linked_at: Moment,
+    /// What it was asked for.
+    pub requests: Requests,
+    /// How much it is asked for ahead.
+    pub pipeline: Pipeline,
+    /// What it asked for and will get.
+    pub uploads: Uploads,
+    /// Content bytes it gave us.
+    pub down: Meter,
+    /// Content bytes it got from us.
+    pub up: Meter,
+    /// Content bytes it gave us that we had already.
+    pub wasted_bytes: u64,
+    /// Pieces it gives us even while it chokes us.
+    pub allowed: BTreeSet<PieceIndex>,
+    /// Pieces it refused to give us since it last unchoked us.
+    pub refused: BTreeSet<PieceIndex>,
+    /// Pieces it would rather send.
+    pub suggested: VecDeque<PieceIndex>,
+    /// The piece it was last asked for.
+    pub current: Option<PieceIndex>,
+    allowance: u32,
+    allowance_at: Moment,
+}
+
+impl Peer {
+    /// A peer just linked, of which nothing is known but who it is.
+    pub fn new(key: PeerKey, traits: PeerTraits, pieces: u32, now: Moment) -> Self {
+        let traits = PeerTraits {
+            request_length: traits.request_length.max(BLOCK_LENGTH),
+            request_queue: traits.request_queue.max(1),
+            ..traits
+        };
+        Self {
+            key,
+            traits,
+            has: Bitfield::new(pieces),
+            came_with_all: false,
+            wanted: 0,
+            we_choke: true,
+            chokes_us: true,
+            we_want: false,
+            wants_us: false,
+            slot_since: now,
+            opened: false,
+            heard_at: now,
+            linked_at: now,
+            requests: Requests::default(),
+            pipeline: Pipeline::new(now),
+            uploads: Uploads::default(),
+            down: Meter::new(now, MERIT_WINDOW),
+            up: Meter::new(now, MERIT_WINDOW),
+            wasted_bytes: 0,
+            allowed: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            suggested: VecDeque::new(),
+            current: None,
+            allowance: ALLOWANCE,
+            allowance_at: now,
+        }
+    }
+
+    /// Pays for a message that honest peers send rarely or to little effect; false if it sent far too many.
+    pub fn afford(&mut self, now: Moment, cost: u32) -> bool {
+        let earned = now.since(self.allowance_at).as_micros() as u64 / (1_000_000 / ALLOWANCE_RATE);
+        if earned > 0 {
+            let earned = u32::try_from(earned).unwrap_or(u32::MAX);
+            self.allowance = self.allowance.saturating_add(earned).min(ALLOWANCE);
+            self.allowance_at = now;
+        }
+        match self.allowance.checked_sub(cost) {
+            Some(rest) => {
+                self.allowance = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// It allows us `piece` even while it chokes us.
+    pub fn allow(&mut self, piece: PieceIndex) {
+        if self.allowed.len() < HINTS_MAX {
+            self.allowed.insert(piece);
+        }
+    }
+
+    /// It would rather send `piece`.
+    pub fn suggest(&mut self, piece: PieceIndex) {
+        if !self.suggested.contains(&piece) {
+            self.suggested.push_front(piece);
+            self.suggested.truncate(HINTS_MAX);
+        }
+    }
+
+    /// It refused something of `piece`. False if it refused so much that it seems to give nothing.
+    pub fn refuse(&mut self, piece: PieceIndex) -> bool {
+        self.refused.insert(piece);
+        self.refused.len() <= HINTS_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer() -> Peer {
+        let traits = PeerTraits { fast: true, request_length: 0, request_queue: 0 };
+        Peer::new(PeerKey(1), traits, 10, Moment::ZERO)
+    }
+
+    #[test]
+    fn traits_that_would_stop_everything_are_raised_to_the_least_that_works() {
+        let traits = peer().traits;
+        assert_eq!((traits.request_length, traits.request_queue), (BLOCK_LENGTH, 1));
+    }
+
+    #[test]
+    fn an_allowance_is_spent_and_comes_back_with_time() {
+        let mut peer = peer();
+        assert!((0..ALLOWANCE).all(|_| peer.afford(Moment::ZERO, 1)));
+        assert!(!peer.afford(Moment::ZERO, 1));
+        let later = Moment::ZERO + Duration::from_secs(1);
+        assert!((0..ALLOWANCE_RATE).all(|_| peer.afford(later, 1)));
+        assert!(!peer.afford(later, 1));
+    }
+
+    #[test]
+    fn hints_are_bounded() {
+        let mut peer = peer();
+        for piece in 0..1000 {
+            peer.allow(PieceIndex(piece));
+            peer.suggest(PieceIndex(piece));
+        }
+        assert_eq!((peer.allowed.len(), peer.suggested.len()), (HINTS_MAX, HINTS_MAX));
+        assert!((0..HINTS_MAX as u32).all(|piece| peer.refuse(PieceIndex(piece))));
+        assert!(!peer.refuse(PieceIndex(HINTS_MAX as u32)));
+    }
+}

@@ -1,0 +1,301 @@
+//! Which blocks to ask a peer for next: pieces begun before new ones, among new ones the rarest.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use samara_proto::bitfield::Bitfield;
+use samara_proto::layout::{BlockRef, Layout, PieceIndex};
+use samara_proto::limits::BLOCK_LENGTH;
+use samara_proto::moment::Moment;
+
+use super::availability::Availability;
+use super::config::EngineConfig;
+use super::event::{LinkId, PeerKey};
+use super::partial::{Arrival, Givers, Partials, Run, Sharing};
+use super::rng::EngineRng;
+
+/// How long those who gave blocks of a bad piece are not asked for it again.
+const AVOID_GIVERS: Duration = Duration::from_secs(5);
+/// Blocks looked at in one search for something to ask a second peer for.
+const RESCUE_LOOKS: usize = 4096;
+
+/// A link that could take requests, as the picker sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker<'a> {
+    /// The link.
+    pub link: LinkId,
+    /// Whose it is.
+    pub peer: PeerKey,
+    /// What that peer has.
+    pub has: &'a Bitfield,
+    /// It chokes us: only these pieces may be asked for.
+    pub only: Option<&'a BTreeSet<PieceIndex>>,
+    /// Pieces it refused lately.
+    pub refused: &'a BTreeSet<PieceIndex>,
+    /// Pieces it would rather send, best first.
+    pub suggested: &'a VecDeque<PieceIndex>,
+    /// The piece it was asked for last.
+    pub current: Option<PieceIndex>,
+    /// It gave blocks of a bad piece: it must not share pieces with others until it is cleared.
+    pub suspect: bool,
+    /// Blocks that one request may ask for.
+    pub max_blocks: u32,
+}
+
+/// Decides what to ask for and remembers what is being asked for.
+#[derive(Clone, Debug)]
+pub struct Picker {
+    layout: Arc<Layout>,
+    availability: Availability,
+    partials: Partials,
+    /// Pieces that failed their check: to be given by one peer, at first by none of these.
+    failed: BTreeMap<PieceIndex, (Moment, BTreeSet<PeerKey>)>,
+    partial_limit: usize,
+    /// Pieces still to be chosen without regard to rarity.
+    random_left: u32,
+}
+
+impl Picker {
+    /// A picker of the pieces in `missing`.
+    pub fn new(
+        layout: Arc<Layout>,
+        missing: impl Iterator<Item = PieceIndex>,
+        config: &EngineConfig,
+        rng: &mut EngineRng,
+    ) -> Self {
+        let mut availability = Availability::new(layout.piece_count());
+        for piece in missing {
+            availability.offer(piece, rng);
+        }
+        let fitting = config.partial_bytes / u64::from(layout.piece_length().max(1));
+        let partial_limit = usize::try_from(fitting).unwrap_or(usize::MAX).max(config.partial_pieces_min);
+        Self {
+            layout,
+            availability,
+            partials: Partials::default(),
+            failed: BTreeMap::new(),
+            partial_limit,
+            random_left: config.random_first_pieces,
+        }
+    }
+
+    /// A linked peer has `piece`, which it had not.
+    pub fn on_have(&mut self, piece: PieceIndex, rng: &mut EngineRng) {
+        self.availability.gain(piece, rng);
+    }
+
+    /// A linked peer came with every piece.
+    pub fn on_have_all(&mut self) {
+        self.availability.gain_all();
+    }
+
+    /// A linked peer that had told of these pieces one by one is gone.
+    pub fn on_gone(&mut self, has: &Bitfield, rng: &mut EngineRng) {
+        for piece in has.iter_ones() {
+            self.availability.lose(piece, rng);
+        }
+    }
+
+    /// A linked peer that came with every piece is gone.
+    pub fn on_all_gone(&mut self) {
+        self.availability.lose_all();
+    }
+
+    /// Linked peers that have `piece`.
+    pub fn availability(&self, piece: PieceIndex) -> u32 {
+        self.availability.count(piece)
+    }
+
+    /// Pieces begun and not verified.
+    pub fn begun_count(&self) -> usize {
+        self.partials.count()
+    }
+
+    /// Whether every block of `piece` came and none was verified yet.
+    pub fn is_complete(&self, piece: PieceIndex) -> bool {
+        self.partials.missing(piece) == Some(0)
+    }
+
+    /// Chooses the next request for a link and takes note that it is sent.
+    pub fn pick(&mut self, asker: &Asker<'_>, now: Moment, rng: &mut EngineRng) -> Option<BlockRef> {
+        let run = self.begun(asker, now).or_else(|| self.fresh(asker, now, rng))?;
+        self.partials.claim(run.piece, asker.peer);
+        self.partials.on_requested(run, asker.link);
+        Some(self.block_of(run))
+    }
+
+    /// Chooses blocks that others were asked for and would bring much later, once nothing else is left.
+    pub fn rescue(&mut self, asker: &Asker<'_>, hopeless: impl Fn(LinkId) -> bool) -> Option<BlockRef> {
+        let all_asked_for = self.availability.choosable_count() == 0 && self.partials.open().next().is_none();
+        let stuck = self.partials.count() >= self.partial_limit;
+        if asker.suspect || asker.only.is_some() || !(all_asked_for || stuck) {
+            return None;
+        }
+        let suits = |piece| asker.has.get(piece) && !asker.refused.contains(&piece);
+        let run = self.partials.rescue_run(asker.link, asker.max_blocks, RESCUE_LOOKS, suits, hopeless)?;
+        self.partials.on_requested(run, asker.link);
+        Some(self.block_of(run))
+    }
+
+    /// Whether `block` is what a request of ours could have been: whole blocks inside one piece.
+    pub fn is_ours(&self, block: BlockRef) -> bool {
+        self.layout.contains(block) && block.begin.is_multiple_of(BLOCK_LENGTH)
+    }
+
+    /// A request was answered.
+    pub fn on_block(&mut self, block: BlockRef, link: LinkId, peer: PeerKey, now: Moment) -> Arrival {
+        self.partials.on_block(run_of(block), link, peer, now)
+    }
+
+    /// Whether a request would bring nothing any more.
+    pub fn is_superfluous(&self, block: BlockRef) -> bool {
+        self.partials.has_all_of(run_of(block))
+    }
+
+    /// A request will not be answered. Whether somebody else can be asked now.
+    pub fn on_released(&mut self, block: BlockRef, link: LinkId, rng: &mut EngineRng) -> bool {
+        let opened = self.partials.on_released(run_of(block), link);
+        if opened && self.partials.is_untouched(block.piece) {
+            self.partials.end(block.piece);
+            self.availability.offer(block.piece, rng);
+        }
+        opened
+    }
+
+    /// A request takes too long. Whether somebody else can be asked now.
+    pub fn on_overdue(&mut self, block: BlockRef) -> bool {
+        self.partials.on_overdue(run_of(block))
+    }
+
+    /// Opens pieces that make no progress to others. Whether there were any.
+    pub fn open_stalled(&mut self, now: Moment, patience: Duration) -> bool {
+        self.partials.open_stalled(now, patience)
+    }
+
+    /// A peer that may have been the only one allowed to give certain pieces will not.
+    pub fn disown(&mut self, peer: PeerKey) -> bool {
+        !self.partials.disown(peer).is_empty()
+    }
+
+    /// `block` lies on disk unverified. Whether its piece has all its blocks now.
+    pub fn on_stored(&mut self, block: BlockRef, now: Moment) -> bool {
+        let piece = block.piece;
+        if !self.is_ours(block) {
+            return false;
+        }
+        if self.availability.is_choosable(piece) {
+            self.availability.withdraw(piece);
+            self.partials.begin(piece, self.layout.blocks_in(piece), Sharing::Shared, now);
+        }
+        let missing_before = self.partials.missing(piece);
+        self.partials.on_stored(run_of(block));
+        missing_before > Some(0) && self.partials.missing(piece) == Some(0)
+    }
+
+    /// `piece` is what it should be: it is done with. Who gave it.
+    pub fn on_verified(&mut self, piece: PieceIndex) -> Givers {
+        self.failed.remove(&piece);
+        self.availability.withdraw(piece);
+        self.partials.end(piece)
+    }
+
+    /// `piece` is not what it should be: all of it is to be fetched again, by one peer. Who gave it.
+    pub fn on_failed(&mut self, piece: PieceIndex, now: Moment, rng: &mut EngineRng) -> Givers {
+        let givers = self.partials.end(piece);
+        self.failed.insert(piece, (now + AVOID_GIVERS, givers.peers.clone()));
+        self.availability.offer(piece, rng);
+        givers
+    }
+
+    /// `piece` was verified and is gone: it is to be fetched again.
+    pub fn on_lost(&mut self, piece: PieceIndex, rng: &mut EngineRng) {
+        if !self.partials.contains(piece) {
+            self.availability.offer(piece, rng);
+        }
+    }
+
+    /// Blocks to ask for of pieces that are begun: first of the link's own last piece, then of the piece
+    /// nearest to completion.
+    fn begun(&mut self, asker: &Asker<'_>, now: Moment) -> Option<Run> {
+        let run = |piece| self.partials.next_run(piece, asker.link, asker.max_blocks);
+        if let Some(piece) = asker.current
+            && self.may_continue(asker, piece, now)
+            && let Some(run) = run(piece)
+        {
+            return Some(run);
+        }
+        self.partials
+            .open()
+            .filter(|&piece| self.may_continue(asker, piece, now))
+            .filter_map(|piece| Some((self.partials.missing(piece)?, run(piece)?)))
+            .min_by_key(|(missing, _)| *missing)
+            .map(|(_, run)| run)
+    }
+
+    /// Blocks of a piece that is not begun: one the peer suggests, or the rarest.
+    fn fresh(&mut self, asker: &Asker<'_>, now: Moment, rng: &mut EngineRng) -> Option<Run> {
+        if self.partials.count() >= self.partial_limit {
+            return None;
+        }
+        let piece = self.choose(asker, now, rng)?;
+        let alone = asker.suspect || self.failed.contains_key(&piece);
+        let sharing = if alone { Sharing::Sole(Some(asker.peer)) } else { Sharing::Shared };
+        self.availability.withdraw(piece);
+        self.partials.begin(piece, self.layout.blocks_in(piece), sharing, now);
+        self.random_left = self.random_left.saturating_sub(1);
+        self.partials.next_run(piece, asker.link, asker.max_blocks)
+    }
+
+    fn choose(&self, asker: &Asker<'_>, now: Moment, rng: &mut EngineRng) -> Option<PieceIndex> {
+        let suits = |piece| self.suits(asker, piece, now);
+        if let Some(only) = asker.only {
+            let choosable = |piece: &PieceIndex| self.availability.is_choosable(*piece);
+            return only.iter().copied().filter(choosable).find(|&piece| suits(piece));
+        }
+        let suggested = asker.suggested.iter().copied();
+        let suggested = suggested.filter(|&piece| self.availability.is_choosable(piece));
+        if let Some(piece) = suggested.into_iter().find(|&piece| suits(piece)) {
+            return Some(piece);
+        }
+        if self.random_left > 0 {
+            return self.availability.any(asker.has, rng, suits);
+        }
+        self.availability.rarest(asker.has, rng, suits)
+    }
+
+    fn may_continue(&self, asker: &Asker<'_>, piece: PieceIndex, now: Moment) -> bool {
+        let shared_with_it = match self.partials.sharing(piece) {
+            Some(Sharing::Shared) => !asker.suspect,
+            Some(Sharing::Sole(None)) => true,
+            Some(Sharing::Sole(Some(owner))) => owner == asker.peer,
+            None => false,
+        };
+        shared_with_it && self.suits(asker, piece, now)
+    }
+
+    fn suits(&self, asker: &Asker<'_>, piece: PieceIndex, now: Moment) -> bool {
+        asker.has.get(piece)
+            && !asker.refused.contains(&piece)
+            && asker.only.is_none_or(|only| only.contains(&piece))
+            && self
+                .failed
+                .get(&piece)
+                .is_none_or(|(until, givers)| *until <= now || !givers.contains(&asker.peer))
+    }
+
+    fn block_of(&self, run: Run) -> BlockRef {
+        let begin = run.first * BLOCK_LENGTH;
+        let rest = self.layout.piece_size(run.piece) - begin;
+        // Saturates only for runs longer than any piece, which `rest` then bounds.
+        let length = run.count.saturating_mul(BLOCK_LENGTH).min(rest);
+        BlockRef { piece: run.piece, begin, length }
+    }
+}
+
+fn run_of(block: BlockRef) -> Run {
+    Run { piece: block.piece, first: block.begin / BLOCK_LENGTH, count: block.length.div_ceil(BLOCK_LENGTH) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! How much to have requested ahead on one link, from its measured rate and delay.
+
+use std::time::Duration;
+
+use samara_proto::limits::BLOCK_LENGTH;
+use samara_proto::moment::Moment;
+
+use super::config::EngineConfig;
+use super::rate::Meter;
+
+/// Remembered for the pipeline: short, so that it follows a link that speeds up.
+const RATE_WINDOW: Duration = Duration::from_secs(1);
+/// Requests that a full pipeline is divided into, so that it is refilled smoothly.
+const REQUESTS_PER_PIPELINE: u64 = 8;
+/// What a drained pipeline is assumed to deliver a second before anything is measured.
+const ASSUMED_RATE: u64 = 64 * 1024;
+
+/// One link's flow of blocks towards us.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    rate: Meter,
+    /// The least delay seen from a request to its block on an otherwise idle link.
+    base_delay: Option<Duration>,
+    /// When a block last came, or the first request after an idle time was sent.
+    progress_at: Moment,
+    snubbed: bool,
+}
+
+impl Pipeline {
+    /// The flow of a link that came up at `now`.
+    pub fn new(now: Moment) -> Self {
+        Self { rate: Meter::new(now, RATE_WINDOW), base_delay: None, progress_at: now, snubbed: false }
+    }
+
+    /// A request goes out on a link where nothing was in flight.
+    pub fn on_first_request(&mut self, now: Moment) {
+        self.progress_at = now;
+    }
+
+    /// `bytes` came, `delay` after they were requested; `alone` if nothing else was in flight then.
+    pub fn on_block(&mut self, now: Moment, bytes: u32, delay: Duration, alone: bool) {
+        self.rate.add(now, bytes);
+        self.progress_at = now;
+        self.snubbed = false;
+        // A request behind others waits for them: its delay says something only if it beats the record.
+        self.base_delay = match self.base_delay {
+            Some(known) => Some(known.min(delay)),
+            None => alone.then_some(delay),
+        };
+    }
+
+    /// Bytes a second, measured over the last second.
+    pub fn rate(&self, now: Moment) -> u64 {
+        self.rate.rate(now)
+    }
+
+    /// Whether the link was given up as too slow; its next block redeems it.
+    pub fn is_snubbed(&self) -> bool {
+        self.snubbed
+    }
+
+    /// The link gave nothing for too long.
+    pub fn snub(&mut self) {
+        self.snubbed = true;
+    }
+
+    /// How long nothing has come.
+    pub fn silence(&self, now: Moment) -> Duration {
+        now.since(self.progress_at)
+    }
+
+    /// Bytes that should be in flight: rate times twice the bare delay and some slack, between floor and
+    /// ceiling; one block for a snubbed link.
+    pub fn target(&self, now: Moment, config: &EngineConfig) -> u64 {
+        if self.snubbed {
+            return u64::from(BLOCK_LENGTH);
+        }
+        let horizon = self.base_delay.unwrap_or_default() * 2 + config.pipeline_slack;
+        let wanted = u128::from(self.rate(now)) * horizon.as_micros() / 1_000_000;
+        let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);
+        wanted.clamp(config.pipeline_floor_bytes, config.pipeline_ceiling_bytes)
+    }
+
+    /// How long one request should be if up to `agreed` bytes are answered: whole blocks.
+    pub fn request_blocks(&self, target: u64, agreed: u32) -> u32 {
+        let longest = u64::from(agreed / BLOCK_LENGTH).max(1);
+        let fair = target / REQUESTS_PER_PIPELINE / u64::from(BLOCK_LENGTH);
+        // Bounded by `longest`, which came from 32 bits.
+        fair.clamp(1, longest) as u32
+    }
+
+    /// How long `in_flight` bytes should take to arrive.
+    pub fn drain_time(&self, now: Moment, in_flight: u64) -> Duration {
+        if self.snubbed {
+            return Duration::from_secs(3600);
+        }
+        let rate = match self.rate(now) {
+            0 if self.rate.total() == 0 => ASSUMED_RATE,
+            rate => rate.max(1),
+        };
+        let micros = u128::from(in_flight) * 1_000_000 / u128::from(rate);
+        let micros = u64::try_from(micros).unwrap_or(u64::MAX).min(3_600_000_000);
+        self.base_delay.unwrap_or_default() + Duration::from_micros(micros)
+    }
+
+    /// How long a request may take before others are asked too: four times what is expected, never less
+    /// than `config.snub_after`.
+    pub fn patience(&self, now: Moment, in_flight: u64, config: &EngineConfig) -> Duration {
+        (self.drain_time(now, in_flight) * 4).clamp(config.snub_after, config.stalled_after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+
+    fn at_millis(millis: u64) -> Moment {
+        Moment::from_micros(millis * 1000)
+    }
+
+    #[test]
+    fn a_new_link_starts_at_the_floor_and_a_fast_far_one_outgrows_it() {
+        let config = EngineConfig::default();
+        let mut pipeline = Pipeline::new(at_millis(0));
+        assert_eq!(pipeline.target(at_millis(0), &config), config.pipeline_floor_bytes);
+        for millis in 0..2000 {
+            // 50 MB/s at 100 ms.
+            pipeline.on_block(at_millis(millis), 50_000, Duration::from_millis(100), millis == 0);
+        }
+        let target = pipeline.target(at_millis(2000), &config);
+        assert!((15 * MIB..=config.pipeline_ceiling_bytes).contains(&target), "{target}");
+    }
+
+    #[test]
+    fn waiting_in_our_own_queue_does_not_grow_the_pipeline() {
+        let config = EngineConfig::default();
+        let mut pipeline = Pipeline::new(at_millis(0));
+        pipeline.on_block(at_millis(5), 16_384, Duration::from_millis(5), true);
+        for millis in 0..5000 {
+            pipeline.on_block(at_millis(millis), 5_000, Duration::from_secs(3), false);
+        }
+        assert!(pipeline.target(at_millis(5000), &config) < 2 * MIB);
+    }
+
+    #[test]
+    fn requests_grow_with_the_pipeline_up_to_what_was_agreed() {
+        let pipeline = Pipeline::new(at_millis(0));
+        assert_eq!(pipeline.request_blocks(MIB / 2, BLOCK_LENGTH), 1);
+        assert_eq!(pipeline.request_blocks(MIB / 2, 1024 * 1024), 4);
+        assert_eq!(pipeline.request_blocks(16 * MIB, 1024 * 1024), 64);
+        assert_eq!(pipeline.request_blocks(16 * MIB, 0), 1);
+    }
+
+    #[test]
+    fn a_snubbed_link_is_probed_with_one_block_until_it_gives() {
+        let config = EngineConfig::default();
+        let mut pipeline = Pipeline::new(at_millis(0));
+        pipeline.snub();
+        assert_eq!(pipeline.target(at_millis(1), &config), u64::from(BLOCK_LENGTH));
+        pipeline.on_block(at_millis(2), 16_384, Duration::from_millis(2), true);
+        assert!(!pipeline.is_snubbed());
+    }
+}

@@ -1,0 +1,223 @@
+//! One torrent: its pieces, its links, and what each fact about them leads to.
+
+mod download;
+mod links;
+mod messages;
+mod upload;
+
+pub use download::REQUESTS_INTERVAL;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use samara_proto::bitfield::Bitfield;
+use samara_proto::layout::{Layout, PieceIndex};
+use samara_proto::moment::Moment;
+
+use super::connections::{Connections, Need};
+use super::context::Context;
+use super::event::{Aim, Content, LinkId, Output, PeerKey, PeerMessage, TorrentId, Verdict};
+use super::peer::Peer;
+use super::picker::Picker;
+use super::rate::Meter;
+use super::stats::{LinkStats, TorrentStats};
+
+/// Over how long a torrent's own rates are taken.
+const RATE_WINDOW: Duration = Duration::from_secs(4);
+
+/// All that the engine knows of one torrent.
+#[derive(Debug)]
+pub struct Torrent {
+    id: TorrentId,
+    layout: Arc<Layout>,
+    aim: Aim,
+    verified: Bitfield,
+    bytes_done: u64,
+    picker: Picker,
+    links: BTreeMap<LinkId, Peer>,
+    by_peer: BTreeMap<PeerKey, LinkId>,
+    connections: Connections,
+    /// Links that could take requests but had none to take.
+    hungry: BTreeSet<LinkId>,
+    /// Something became free to be requested, by whoever is hungry.
+    freed: bool,
+    interested: usize,
+    wasted: u64,
+    down: Meter,
+    up: Meter,
+}
+
+impl Torrent {
+    /// Takes part in a torrent; blocks that are on disk may lead to orders to check their pieces.
+    pub fn new(id: TorrentId, content: Content, aim: Aim, context: &mut Context<'_>) -> Self {
+        let Content { layout, verified, stored } = content;
+        let missing = verified.iter_zeros().filter(|_| aim == Aim::Fetch);
+        let mut picker = Picker::new(Arc::clone(&layout), missing, context.config, context.rng);
+        for block in stored {
+            if picker.on_stored(block, context.now) {
+                context.outputs.push_back(Output::CheckPiece { torrent: id, piece: block.piece });
+            }
+        }
+        let bytes_done = verified.iter_ones().map(|piece| u64::from(layout.content_size(piece))).sum();
+        Self {
+            id,
+            layout,
+            aim,
+            verified,
+            bytes_done,
+            picker,
+            links: BTreeMap::new(),
+            by_peer: BTreeMap::new(),
+            connections: Connections::new(context.config.candidates_per_torrent),
+            hungry: BTreeSet::new(),
+            freed: false,
+            interested: 0,
+            wasted: 0,
+            down: Meter::new(context.now, RATE_WINDOW),
+            up: Meter::new(context.now, RATE_WINDOW),
+        }
+    }
+
+    /// The pieces that are verified.
+    pub fn verified(&self) -> &Bitfield {
+        &self.verified
+    }
+
+    /// Content bytes of verified pieces.
+    pub fn bytes_done(&self) -> u64 {
+        self.bytes_done
+    }
+
+    /// Whether every piece is verified.
+    pub fn is_complete(&self) -> bool {
+        self.verified.is_full()
+    }
+
+    /// Peers that want something from us.
+    pub fn interested(&self) -> usize {
+        self.interested
+    }
+
+    /// A hash check is done.
+    pub fn on_checked(&mut self, piece: PieceIndex, verdict: Verdict, context: &mut Context<'_>) {
+        if piece.0 >= self.layout.piece_count() {
+            return;
+        }
+        match (verdict, self.verified.get(piece)) {
+            (Verdict::Good, false) => self.on_good(piece, context),
+            (Verdict::Bad, true) => self.on_lost(piece, context),
+            (Verdict::Bad, false) if self.picker.is_complete(piece) => self.on_bad(piece, context),
+            _ => {}
+        }
+    }
+
+    /// A verified piece is gone: it is neither served nor counted any more.
+    pub fn on_lost(&mut self, piece: PieceIndex, context: &mut Context<'_>) {
+        if !self.verified.clear(piece) {
+            return;
+        }
+        self.bytes_done -= u64::from(self.layout.content_size(piece));
+        self.refuse_waiting(piece, context);
+        if self.aim == Aim::Serve {
+            return;
+        }
+        self.picker.on_lost(piece, context.rng);
+        for (&link, peer) in self.links.iter_mut().filter(|(_, peer)| peer.has.get(piece)) {
+            peer.wanted += 1;
+            if !peer.we_want {
+                peer.we_want = true;
+                context.send(link, PeerMessage::Interested);
+            }
+            self.hungry.insert(link);
+        }
+        self.freed = true;
+    }
+
+    fn on_good(&mut self, piece: PieceIndex, context: &mut Context<'_>) {
+        self.verified.set(piece);
+        self.bytes_done += u64::from(self.layout.content_size(piece));
+        let givers = self.picker.on_verified(piece);
+        if let (Some(&giver), 1, false) = (givers.peers.first(), givers.peers.len(), givers.disk) {
+            context.reputation.clear(giver);
+        }
+        for (&link, peer) in &mut self.links {
+            let has_it = peer.has.get(piece);
+            // A seed is told all the same: who gives decides better if it knows what is where.
+            if !has_it || peer.has.is_full() {
+                context.send(link, PeerMessage::Have(piece));
+            }
+            if has_it && self.aim == Aim::Fetch {
+                peer.wanted -= 1;
+                if peer.wanted == 0 && peer.we_want {
+                    peer.we_want = false;
+                    context.send(link, PeerMessage::NotInterested);
+                }
+            }
+        }
+        // A place among the begun pieces is free.
+        self.freed = true;
+        if self.is_complete() {
+            context.outputs.push_back(Output::Completed { torrent: self.id });
+            self.drop_idle_seeds(context);
+        }
+    }
+
+    fn on_bad(&mut self, piece: PieceIndex, context: &mut Context<'_>) {
+        let givers = self.picker.on_failed(piece, context.now, context.rng);
+        self.freed = true;
+        // What was on disk before may be to blame.
+        if givers.disk {
+            return;
+        }
+        match (givers.peers.first(), givers.peers.len()) {
+            (Some(&culprit), 1) => context.outcasts.push(culprit),
+            _ => givers.peers.into_iter().for_each(|peer| context.reputation.suspect(peer)),
+        }
+    }
+
+    fn need(&self) -> Need {
+        if self.aim == Aim::Fetch && !self.is_complete() { Need::Urgent } else { Need::None }
+    }
+
+    /// The torrent's figures at `now`.
+    pub fn stats(&self, now: Moment) -> TorrentStats {
+        TorrentStats {
+            pieces: self.layout.piece_count(),
+            pieces_verified: self.verified.count_ones(),
+            pieces_begun: self.picker.begun_count(),
+            bytes_done: self.bytes_done,
+            downloaded: self.down.total(),
+            uploaded: self.up.total(),
+            wasted: self.wasted,
+            down_rate: self.down.rate(now),
+            up_rate: self.up.rate(now),
+            interested: self.interested,
+            candidates: self.connections.count(),
+            links: self.links.iter().map(|(&link, peer)| (link, link_stats(peer, now))).collect(),
+        }
+    }
+
+    /// One link's figures at `now`.
+    pub fn link_stats(&self, link: LinkId, now: Moment) -> Option<LinkStats> {
+        self.links.get(&link).map(|peer| link_stats(peer, now))
+    }
+}
+
+fn link_stats(peer: &Peer, now: Moment) -> LinkStats {
+    LinkStats {
+        peer: peer.key,
+        pieces: peer.has.count_ones(),
+        downloaded: peer.down.total(),
+        uploaded: peer.up.total(),
+        down_rate: peer.pipeline.rate(now),
+        up_rate: peer.up.rate(now),
+        in_flight: peer.requests.bytes(),
+        waiting: peer.uploads.waiting(),
+        we_choke: peer.we_choke,
+        chokes_us: peer.chokes_us,
+        we_want: peer.we_want,
+        wants_us: peer.wants_us,
+        snubbed: peer.pipeline.is_snubbed(),
+    }
+}

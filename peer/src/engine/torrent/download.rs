@@ -1,0 +1,229 @@
+//! Asking for blocks and taking them.
+
+use samara_proto::layout::BlockRef;
+use samara_proto::limits::BLOCK_LENGTH;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::super::context::Context;
+use super::super::event::{Aim, DisconnectReason, LinkId, Offence, Output, PeerMessage};
+use super::super::peer::Peer;
+use super::super::picker::Asker;
+use super::super::reputation::Reputation;
+use super::super::timers::TimerName;
+use super::Torrent;
+use samara_proto::moment::Moment;
+
+/// Between two looks for requests that take too long.
+pub const REQUESTS_INTERVAL: Duration = Duration::from_secs(1);
+/// Asking a second peer must promise to be at least twice as fast, and by this much.
+const RESCUE_MARGIN: Duration = Duration::from_millis(500);
+
+impl Torrent {
+    /// Requests as much from a link as its pipeline takes.
+    pub(super) fn refill(&mut self, link: LinkId, context: &mut Context<'_>) {
+        let now = context.now;
+        let Some(peer) = self.links.get(&link) else { return };
+        if self.aim == Aim::Serve || peer.wanted == 0 || (peer.chokes_us && peer.allowed.is_empty()) {
+            self.hungry.remove(&link);
+            return;
+        }
+        let target = peer.pipeline.target(now, context.config);
+        let agreed = peer.traits.request_length.min(context.config.request_length);
+        let max_blocks = peer.pipeline.request_blocks(target, agreed);
+        loop {
+            let Some(peer) = self.links.get(&link) else { return };
+            if !has_room(peer, target, max_blocks) {
+                self.hungry.remove(&link);
+                return;
+            }
+            let asker = asker(link, peer, max_blocks, context.reputation);
+            let picked = self.picker.pick(&asker, now, context.rng);
+            let picked = picked.or_else(|| {
+                // One at a time, and only by who has nothing else to do.
+                let idle = peer.requests.is_empty() && !peer.pipeline.is_snubbed();
+                let own = peer.pipeline.drain_time(now, u64::from(max_blocks * BLOCK_LENGTH));
+                let hopeless = |holder| is_hopeless(self.links.get(&holder), now, own);
+                if idle { self.picker.rescue(&asker, hopeless) } else { None }
+            });
+            let Some(block) = picked else {
+                self.hungry.insert(link);
+                return;
+            };
+            self.request(link, block, context);
+        }
+    }
+
+    fn request(&mut self, link: LinkId, block: BlockRef, context: &mut Context<'_>) {
+        let Some(peer) = self.links.get_mut(&link) else { return };
+        if peer.requests.is_empty() {
+            peer.pipeline.on_first_request(context.now);
+        }
+        peer.current = Some(block.piece);
+        peer.requests.insert(block, context.now);
+        context.timers.set_no_later(TimerName::Requests, context.now + REQUESTS_INTERVAL);
+        context.send(link, PeerMessage::Request(block));
+    }
+
+    /// Offers what became free to every link that had nothing to ask for.
+    pub fn feed_hungry(&mut self, context: &mut Context<'_>) {
+        if !std::mem::take(&mut self.freed) {
+            return;
+        }
+        let hungry: Vec<LinkId> = self.hungry.iter().copied().collect();
+        for link in hungry {
+            self.refill(link, context);
+        }
+    }
+
+    /// The bytes of a block came.
+    pub fn on_block(&mut self, link: LinkId, block: BlockRef, context: &mut Context<'_>) {
+        let now = context.now;
+        let Some(peer) = self.links.get_mut(&link) else { return };
+        if !self.picker.is_ours(block) {
+            return;
+        }
+        peer.heard_at = now;
+        let request = peer.requests.remove(block);
+        let delay = request.map_or(Duration::MAX, |request| now.since(request.sent_at));
+        peer.pipeline.on_block(now, block.length, delay, request.is_some_and(|request| request.alone));
+        peer.down.add(now, block.length);
+        self.down.add(now, block.length);
+        let key = peer.key;
+        let arrival = self.picker.on_block(block, link, key, now);
+        let wasted = u64::from(arrival.duplicate * BLOCK_LENGTH).min(u64::from(block.length));
+        self.wasted += wasted;
+        if let Some(peer) = self.links.get_mut(&link) {
+            peer.wasted_bytes += wasted;
+        }
+        for &other in &arrival.others {
+            self.cancel_superfluous(other, block, context);
+        }
+        if arrival.completed {
+            context.outputs.push_back(Output::CheckPiece { torrent: self.id, piece: block.piece });
+        }
+        self.refill(link, context);
+        for other in arrival.others {
+            self.refill(other, context);
+        }
+    }
+
+    /// Cancels what `link` was asked for within `block`, if all of it is there now.
+    fn cancel_superfluous(&mut self, link: LinkId, block: BlockRef, context: &mut Context<'_>) {
+        let Some(peer) = self.links.get_mut(&link) else { return };
+        let starts = (block.begin..block.begin + block.length).step_by(BLOCK_LENGTH as usize);
+        let asked: BTreeSet<BlockRef> =
+            starts.filter_map(|offset| peer.requests.covering(block.piece, offset)).collect();
+        for request in asked {
+            if !self.picker.is_superfluous(request) {
+                continue;
+            }
+            peer.requests.remove(request);
+            self.picker.on_released(request, link, context.rng);
+            context.send(link, PeerMessage::Cancel(request));
+        }
+    }
+
+    /// Everything that `link` was asked for will not come.
+    pub(super) fn release_all(&mut self, link: LinkId, context: &mut Context<'_>) {
+        let Some(peer) = self.links.get_mut(&link) else { return };
+        for block in peer.requests.take_all() {
+            self.freed |= self.picker.on_released(block, link, context.rng);
+        }
+    }
+
+    /// One request will not be answered.
+    pub(super) fn release(&mut self, link: LinkId, block: BlockRef, context: &mut Context<'_>) -> bool {
+        let Some(peer) = self.links.get_mut(&link) else { return false };
+        let was_asked = peer.requests.remove(block).is_some();
+        if was_asked {
+            self.freed |= self.picker.on_released(block, link, context.rng);
+        }
+        was_asked
+    }
+
+    /// Looks for requests that take too long. Whether any request is in flight.
+    pub fn on_requests_timer(&mut self, context: &mut Context<'_>) -> bool {
+        let waiting: Vec<LinkId> =
+            self.links.iter().filter(|(_, peer)| !peer.requests.is_empty()).map(|(&link, _)| link).collect();
+        for &link in &waiting {
+            self.look_for_late(link, context);
+        }
+        if self.picker.open_stalled(context.now, context.config.help_after) {
+            self.freed = true;
+        }
+        // What was not hopeless a moment ago may be so now.
+        self.freed |= !waiting.is_empty();
+        !waiting.is_empty()
+    }
+
+    fn look_for_late(&mut self, link: LinkId, context: &mut Context<'_>) {
+        let (now, config) = (context.now, context.config);
+        let Some(peer) = self.links.get_mut(&link) else { return };
+        let silence = peer.pipeline.silence(now);
+        if silence >= config.stalled_after {
+            self.offend(link, Offence::Stalled, context);
+            return;
+        }
+        let mut late = Vec::new();
+        let mut withdrawn = Vec::new();
+        if silence >= config.snub_after {
+            if !peer.pipeline.is_snubbed() {
+                peer.pipeline.snub();
+                self.freed |= self.picker.disown(peer.key);
+            }
+            late = peer.requests.overdue(now, Duration::ZERO);
+            if silence >= config.withdraw_after && peer.requests.len() > 1 {
+                withdrawn = peer.requests.older_than(now, Duration::ZERO);
+            }
+        } else {
+            let patience = peer.pipeline.patience(now, peer.requests.bytes(), config);
+            late.extend(peer.requests.overdue(now, patience));
+            withdrawn.extend(peer.requests.older_than(now, patience * 3));
+        }
+        for block in late {
+            self.freed |= self.picker.on_overdue(block);
+        }
+        for block in withdrawn {
+            self.release(link, block, context);
+            context.send(link, PeerMessage::Cancel(block));
+        }
+        self.refill(link, context);
+    }
+
+    /// Ends a link for what its peer did.
+    pub(super) fn offend(&mut self, link: LinkId, offence: Offence, context: &mut Context<'_>) {
+        if let Some(peer) = self.links.get(&link) {
+            context.reputation.on_offence(peer.key, offence, context.now);
+        }
+        self.drop_link(link, DisconnectReason::Offence(offence), context);
+    }
+}
+
+/// Whether one more request fits. A pipeline is refilled by whole requests, so that they stay long.
+fn has_room(peer: &Peer, target: u64, max_blocks: u32) -> bool {
+    let length = u64::from(max_blocks) * u64::from(BLOCK_LENGTH);
+    let fits = peer.requests.is_empty() || peer.requests.bytes() + length <= target;
+    fits && peer.requests.len() < peer.traits.request_queue as usize
+}
+
+fn asker<'a>(link: LinkId, peer: &'a Peer, max_blocks: u32, reputation: &Reputation) -> Asker<'a> {
+    Asker {
+        link,
+        peer: peer.key,
+        has: &peer.has,
+        only: peer.chokes_us.then_some(&peer.allowed),
+        refused: &peer.refused,
+        suggested: &peer.suggested,
+        current: peer.current,
+        suspect: reputation.is_suspect(peer.key),
+        max_blocks,
+    }
+}
+
+/// Whether what `holder` was asked for would come much later than in `own`.
+fn is_hopeless(holder: Option<&Peer>, now: Moment, own: Duration) -> bool {
+    holder.is_none_or(|holder| {
+        holder.chokes_us || holder.pipeline.drain_time(now, holder.requests.bytes()) > own * 2 + RESCUE_MARGIN
+    })
+}

@@ -1,0 +1,206 @@
+//! Links that come up, end, and are dialled.
+
+use std::time::Duration;
+
+use samara_proto::layout::PieceIndex;
+
+use super::super::connections::Farewell;
+use super::super::context::Context;
+use super::super::event::{
+    Direction, DisconnectReason, LinkId, Offence, Output, PeerKey, PeerMessage, PeerTraits, Source,
+};
+use super::super::peer::Peer;
+use super::super::timers::TimerName;
+use super::Torrent;
+
+/// A link that said nothing for this long gives way to a new one from the same peer, which has probably
+/// restarted.
+const DEAF_AFTER: Duration = Duration::from_secs(10);
+/// A link that neither side ever wanted anything from gives way to a new one after this long.
+const BORING_AFTER: Duration = Duration::from_secs(60);
+/// A link that lasted this long was of use, if only to know each other.
+const USEFUL_AFTER: Duration = Duration::from_secs(20);
+
+impl Torrent {
+    /// Somebody may have the torrent.
+    pub fn on_candidate(&mut self, peer: PeerKey, source: Source, context: &mut Context<'_>) {
+        if context.reputation.ban(peer, context.now).is_none() {
+            self.connections.learn(peer, source, self.need(), context.now, context.rng);
+        }
+    }
+
+    /// A dial came to nothing.
+    pub fn on_dial_failed(&mut self, peer: PeerKey, context: &mut Context<'_>) {
+        self.connections.on_dial_failed(peer, self.need(), context.now, context.rng);
+    }
+
+    /// Dials candidates that are due, at most `budget` of them, and asks to be woken for the next.
+    pub fn dial(&mut self, mut budget: usize, context: &mut Context<'_>) {
+        while budget > 0
+            && self.connections.engaged() < context.config.dialled_links_per_torrent
+            && let Some(peer) = self.connections.take_due(context.now)
+        {
+            if context.reputation.ban(peer, context.now).is_some() {
+                self.connections.forget(peer);
+                continue;
+            }
+            budget -= 1;
+            context.outputs.push_back(Output::Dial { torrent: self.id, peer });
+        }
+        // Without budget, the end of a dial or a link brings us here again.
+        if let Some(at) = self.connections.next_at()
+            && at > context.now
+        {
+            context.timers.set_no_later(TimerName::Dial, at);
+        }
+    }
+
+    /// A link came up. False if it is ended at once.
+    pub fn on_connected(
+        &mut self,
+        link: LinkId,
+        key: PeerKey,
+        direction: Direction,
+        traits: PeerTraits,
+        context: &mut Context<'_>,
+    ) {
+        if let Err(reason) = self.admit(key, direction, context) {
+            context.outputs.push_back(Output::Disconnect { link, reason });
+            return;
+        }
+        self.connections.on_linked(key, context.now);
+        self.by_peer.insert(key, link);
+        self.links.insert(link, Peer::new(key, traits, self.layout.piece_count(), context.now));
+        if let Some(opening) = self.opening(traits) {
+            context.send(link, opening);
+        }
+    }
+
+    /// Whether a link to `key` may stay, making room for it if need be.
+    fn admit(
+        &mut self,
+        key: PeerKey,
+        direction: Direction,
+        context: &mut Context<'_>,
+    ) -> Result<(), DisconnectReason> {
+        if let Some(offence) = context.reputation.ban(key, context.now) {
+            self.connections.forget(key);
+            return Err(DisconnectReason::Offence(offence));
+        }
+        if let Some(&old) = self.by_peer.get(&key) {
+            let is_deaf = self.links.get(&old).is_none_or(|peer| peer.heard_at + DEAF_AFTER <= context.now);
+            if direction == Direction::Outbound || !is_deaf {
+                return Err(DisconnectReason::Duplicate);
+            }
+            self.drop_link(old, DisconnectReason::Duplicate, context);
+        }
+        if self.links.len() >= context.config.links_per_torrent {
+            let boring = self.links.iter().find(|(_, peer)| {
+                !peer.we_want && !peer.wants_us && peer.linked_at + BORING_AFTER <= context.now
+            });
+            let Some((&boring, _)) = boring else { return Err(DisconnectReason::TooManyLinks) };
+            self.drop_link(boring, DisconnectReason::TooManyLinks, context);
+        }
+        Ok(())
+    }
+
+    /// What we say first.
+    fn opening(&self, traits: PeerTraits) -> Option<PeerMessage> {
+        if traits.fast && self.verified.is_full() {
+            Some(PeerMessage::HaveAll)
+        } else if traits.fast && self.verified.is_empty() {
+            Some(PeerMessage::HaveNone)
+        } else if self.verified.is_empty() {
+            None
+        } else {
+            Some(PeerMessage::Bitfield(self.verified.clone()))
+        }
+    }
+
+    /// A link ended, not by our order.
+    pub fn on_disconnected(&mut self, link: LinkId, context: &mut Context<'_>) {
+        let Some(peer) = self.links.get(&link) else { return };
+        let traded = peer.down.total() > 0 || peer.up.total() > 0;
+        let farewell = if self.is_complete() && peer.has.is_full() {
+            Farewell::NothingToTrade
+        } else if traded || peer.linked_at + USEFUL_AFTER <= context.now {
+            Farewell::LostUseful
+        } else {
+            Farewell::LostUseless
+        };
+        self.forget_link(link, farewell, context);
+    }
+
+    /// Orders the end of a link and forgets it.
+    pub(super) fn drop_link(&mut self, link: LinkId, reason: DisconnectReason, context: &mut Context<'_>) {
+        let farewell = match reason {
+            DisconnectReason::Offence(_) | DisconnectReason::Unwelcome => Farewell::Offence,
+            DisconnectReason::NothingToTrade => Farewell::NothingToTrade,
+            DisconnectReason::Duplicate
+            | DisconnectReason::TooManyLinks
+            | DisconnectReason::TorrentRemoved => Farewell::LostUseless,
+        };
+        self.forget_link(link, farewell, context);
+        context.outputs.push_back(Output::Disconnect { link, reason });
+    }
+
+    fn forget_link(&mut self, link: LinkId, farewell: Farewell, context: &mut Context<'_>) {
+        self.release_all(link, context);
+        let Some(peer) = self.links.remove(&link) else { return };
+        self.freed |= self.picker.disown(peer.key);
+        if peer.came_with_all {
+            self.picker.on_all_gone();
+        } else {
+            self.picker.on_gone(&peer.has, context.rng);
+        }
+        self.hungry.remove(&link);
+        self.by_peer.remove(&peer.key);
+        if peer.wants_us {
+            self.interested -= 1;
+        }
+        if !peer.we_choke {
+            self.on_slot_free(context);
+        }
+        self.connections.on_unlinked(peer.key, farewell, self.need(), context.now, context.rng);
+    }
+
+    /// Throws a peer out that gave a corrupt piece.
+    pub fn cast_out(&mut self, peer: PeerKey, context: &mut Context<'_>) {
+        if let Some(&link) = self.by_peer.get(&peer) {
+            self.drop_link(link, DisconnectReason::Offence(Offence::CorruptPiece), context);
+        }
+        self.connections.forget(peer);
+    }
+
+    /// Ends every link.
+    pub fn drop_all(&mut self, context: &mut Context<'_>) {
+        let links: Vec<LinkId> = self.links.keys().copied().collect();
+        for link in links {
+            self.drop_link(link, DisconnectReason::TorrentRemoved, context);
+        }
+    }
+
+    /// Ends the links to those who have everything, as we do.
+    pub(super) fn drop_idle_seeds(&mut self, context: &mut Context<'_>) {
+        let idle: Vec<LinkId> =
+            self.links.iter().filter(|(_, peer)| peer.has.is_full()).map(|(&link, _)| link).collect();
+        for link in idle {
+            self.drop_link(link, DisconnectReason::NothingToTrade, context);
+        }
+    }
+
+    /// Links that are up.
+    pub fn link_count(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Dials in progress.
+    pub fn dialing(&self) -> usize {
+        self.connections.dialing()
+    }
+
+    /// Linked peers that have `piece`.
+    pub fn availability(&self, piece: PieceIndex) -> u32 {
+        self.picker.availability(piece)
+    }
+}
