@@ -9,6 +9,7 @@ use clap::Parser;
 mod args;
 mod bars;
 mod bind;
+mod create;
 mod escape;
 mod events;
 mod extras;
@@ -20,6 +21,7 @@ mod parse;
 mod show;
 mod source;
 mod units;
+mod verify;
 
 use args::{Cli, Command, Common};
 use events::Event;
@@ -76,13 +78,12 @@ fn run(cli: Cli, output: &Output) -> Outcome {
 async fn dispatch(command: Command, _common: &Common, output: &Output, interrupt: Interrupt) -> Outcome {
     let out = output.clone();
     match command {
+        Command::Create(args) => off_thread(interrupt, move || create::run(&args, &out)).await,
         Command::Show(args) => off_thread(interrupt, move || show::run(&args, &out)).await,
-        Command::Create(_)
-        | Command::Verify(_)
-        | Command::Seed(_)
-        | Command::Get(_)
-        | Command::Tracker(_)
-        | Command::Demo(_) => Err(Failure::failed("this command is not ready yet")),
+        Command::Verify(args) => off_thread(interrupt, move || verify::run(&args, &out)).await,
+        Command::Seed(_) | Command::Get(_) | Command::Tracker(_) | Command::Demo(_) => {
+            Err(Failure::failed("this command is not ready yet"))
+        }
         Command::Completions(args) => extras::completions(&args, output),
         Command::Man(args) => extras::man(&args, output),
     }

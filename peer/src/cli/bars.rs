@@ -43,7 +43,19 @@ impl Bar {
 
     /// Shows `done` of `total` bytes and `details` such as a rate, separated by two spaces.
     pub fn set(&mut self, done: u64, total: u64, details: &[String]) {
-        let mut parts = vec![format!("{} of {}", units::size(done), units::size(total))];
+        self.draw(done, total, format!("{} of {}", units::size(done), units::size(total)), details);
+    }
+
+    /// Shows how many pieces are hashed, and how long the others will take at the pace so far.
+    pub fn set_pieces(&mut self, done: u32, total: u32, meter: &Meter) {
+        let (done, total) = (u64::from(done), u64::from(total));
+        let left = units::time_left(total.saturating_sub(done), meter.rate(done));
+        let details: Vec<_> = left.filter(|_| done < total).into_iter().collect();
+        self.draw(done, total, format!("{done} of {total} pieces"), &details);
+    }
+
+    fn draw(&mut self, done: u64, total: u64, count: String, details: &[String]) {
+        let mut parts = vec![count];
         parts.extend(details.iter().map(|detail| escape::line(detail).into_owned()));
         self.show(Shape::Bar);
         self.bar.set_length(total.max(1));
@@ -92,7 +104,7 @@ impl Shape {
     }
 }
 
-/// Rate and time left of work that only reports how much is done.
+/// Measures work that only reports how much of it is done.
 pub struct Meter {
     started: Instant,
 }
@@ -104,14 +116,7 @@ impl Meter {
         Self { started: Instant::now() }
     }
 
-    /// The average rate so far and what it means for the rest, ready for [`Bar::set`].
-    pub fn details(&self, done: u64, total: u64) -> Vec<String> {
-        let rate = self.rate(done);
-        let left = units::time_left(total.saturating_sub(done), rate);
-        std::iter::once(units::rate(rate)).chain(left.filter(|_| done < total)).collect()
-    }
-
-    /// Bytes a second so far.
+    /// How many of `done` a second, so far.
     pub fn rate(&self, done: u64) -> u64 {
         (done as f64 / self.elapsed().as_secs_f64().max(0.001)) as u64
     }

@@ -1,0 +1,282 @@
+//! The `samara` binary from the outside: what it prints where, and how it exits.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn samara(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_samara"))
+        .current_dir(dir)
+        .env_remove("SAMARA_BIND")
+        .env_remove("SAMARA_LOG")
+        .env("XDG_STATE_HOME", dir.join("state"))
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn json(output: &Output) -> Vec<Value> {
+    stdout(output)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}")))
+        .collect()
+}
+
+#[track_caller]
+fn assert_exit(output: &Output, code: i32) {
+    assert_eq!(output.status.code(), Some(code), "stdout: {}\nstderr: {}", stdout(output), stderr(output));
+}
+
+/// A folder with a file of `size` bytes, `big.bin`.
+fn with_file(size: usize) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = (0..size).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    fs::write(dir.path().join("big.bin"), bytes).unwrap();
+    dir
+}
+
+#[test]
+fn what_create_writes_show_reads_and_verify_accepts() {
+    let dir = with_file(300_000);
+    for format in ["hybrid", "v2", "v1"] {
+        let torrent = format!("{format}.torrent");
+        let created =
+            samara(dir.path(), &["create", "big.bin", "-o", &torrent, "--format", format, "--json"]);
+        assert_exit(&created, 0);
+        let events = json(&created);
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0]["event"], "created");
+        assert_eq!(events[0]["torrent"], torrent.as_str());
+
+        let shown = samara(dir.path(), &["show", &torrent, "--json"]);
+        assert_exit(&shown, 0);
+        let shown = &json(&shown)[0];
+        assert_eq!(shown["name"], "big.bin");
+        assert_eq!(shown["total_size"], 300_000);
+        assert_eq!(shown["private"], false);
+        assert_eq!(shown["files"][0]["path"], "big.bin");
+        assert_eq!(shown["files"][0]["size"], 300_000);
+        for name in ["infohash_v1", "infohash_v2"] {
+            assert_eq!(shown[name], events[0][name], "{format} {name}");
+        }
+        assert_eq!(shown["infohash_v1"].is_string(), format != "v2");
+        assert_eq!(shown["infohash_v2"].is_string(), format != "v1");
+
+        let linked = samara(dir.path(), &["show", shown["magnet"].as_str().unwrap(), "--json"]);
+        let linked = &json(&linked)[0];
+        assert_eq!(linked["infohash_v1"], shown["infohash_v1"]);
+        assert_eq!(linked["infohash_v2"], shown["infohash_v2"]);
+        assert_eq!(linked["name"], "big.bin");
+        assert_eq!(linked["total_size"], 300_000);
+        assert_eq!(linked["pieces"], Value::Null);
+
+        let verified = samara(dir.path(), &["verify", &torrent, ".", "--json"]);
+        assert_exit(&verified, 0);
+        let verified = &json(&verified)[0];
+        assert_eq!(verified["complete"], true);
+        assert_eq!(verified["pieces_good"], verified["pieces_total"]);
+        assert_eq!(verified["pieces_total"], shown["pieces"]);
+    }
+}
+
+#[test]
+fn the_default_torrent_is_named_after_the_path_and_never_overwritten_silently() {
+    let dir = with_file(50_000);
+    assert_exit(&samara(dir.path(), &["create", "big.bin"]), 0);
+    let before = fs::read(dir.path().join("big.bin.torrent")).unwrap();
+    let again = samara(dir.path(), &["create", "big.bin", "--comment", "other"]);
+    assert_exit(&again, 1);
+    assert!(stderr(&again).contains("--force"), "{}", stderr(&again));
+    assert_eq!(fs::read(dir.path().join("big.bin.torrent")).unwrap(), before);
+    assert_exit(&samara(dir.path(), &["create", "big.bin", "--comment", "other", "--force"]), 0);
+    assert_ne!(fs::read(dir.path().join("big.bin.torrent")).unwrap(), before);
+}
+
+#[test]
+fn flags_of_create_end_up_in_the_torrent() {
+    let dir = with_file(200_000);
+    let flags = ["--tracker", "http://127.0.0.1:1/announce", "--tracker", "udp://127.0.0.1:2", "--private"];
+    let more = ["--comment", "made for a test", "--piece-length", "32KiB"];
+    assert_exit(&samara(dir.path(), &[&["create", "big.bin"][..], &flags, &more].concat()), 0);
+    let shown = &json(&samara(dir.path(), &["--json", "show", "big.bin.torrent"]))[0];
+    assert_eq!(shown["trackers"], serde_json::json!(["http://127.0.0.1:1/announce", "udp://127.0.0.1:2"]));
+    assert_eq!(shown["private"], true);
+    assert_eq!(shown["comment"], "made for a test");
+    assert_eq!(shown["piece_length"], 32 * 1024);
+    assert_eq!(shown["pieces"], 7);
+}
+
+#[test]
+fn a_folder_keeps_its_names_and_empty_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = [("ährenfeld/日本/α.txt", 70_000), ("leer", 0), ("ährenfeld/b", 1)];
+    for (path, size) in files {
+        let path = dir.path().join("Ordner").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, vec![7; size]).unwrap();
+    }
+    assert_exit(&samara(dir.path(), &["create", "Ordner"]), 0);
+    let shown = &json(&samara(dir.path(), &["show", "Ordner.torrent", "--json"]))[0];
+    let mut listed: Vec<(&str, u64)> = shown["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| (file["path"].as_str().unwrap(), file["size"].as_u64().unwrap()))
+        .collect();
+    listed.sort_unstable();
+    assert_eq!(
+        listed,
+        [("Ordner/leer", 0), ("Ordner/ährenfeld/b", 1), ("Ordner/ährenfeld/日本/α.txt", 70_000)]
+    );
+    assert_exit(&samara(dir.path(), &["verify", "Ordner.torrent", "."]), 0);
+    fs::remove_file(dir.path().join("Ordner/leer")).unwrap();
+    assert_exit(&samara(dir.path(), &["verify", "Ordner.torrent", "."]), 3);
+}
+
+#[test]
+fn verify_exits_3_and_names_what_is_bad_or_missing() {
+    let dir = with_file(300_000);
+    assert_exit(&samara(dir.path(), &["create", "big.bin"]), 0);
+    let path = dir.path().join("big.bin");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[150_000] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let bad = samara(dir.path(), &["verify", "big.bin.torrent", "."]);
+    assert_exit(&bad, 3);
+    assert!(stdout(&bad).contains("big.bin"), "{}", stdout(&bad));
+    let bad = &json(&samara(dir.path(), &["verify", "big.bin.torrent", ".", "--json"]))[0];
+    assert_eq!(bad["complete"], false);
+    assert_eq!(bad["pieces_good"].as_u64().unwrap() + 1, bad["pieces_total"].as_u64().unwrap());
+
+    fs::remove_file(&path).unwrap();
+    let missing = samara(dir.path(), &["verify", "big.bin.torrent", ".", "--json"]);
+    assert_exit(&missing, 3);
+    assert_eq!(json(&missing)[0]["pieces_good"], 0);
+}
+
+#[test]
+fn failures_are_one_sentence_on_stderr_and_an_event() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("bad.torrent"), b"d4:infoli1ee").unwrap();
+    fs::write(dir.path().join("empty.torrent"), b"").unwrap();
+    for args in [
+        &["show", "no-such.torrent"][..],
+        &["show", "bad.torrent"],
+        &["show", "empty.torrent"],
+        &["show", "."],
+        &["show", "magnet:?dn=nothing"],
+        &["show", "https://example.invalid/x.torrent"],
+        &["verify", "bad.torrent", "."],
+        &["create", "no-such-file"],
+        &["seed", "no-such-file"],
+        &["get", "bad.torrent"],
+    ] {
+        let plain = samara(dir.path(), args);
+        assert_exit(&plain, 1);
+        assert_eq!(stdout(&plain), "", "{args:?}");
+        assert!(stderr(&plain).starts_with("error: "), "{args:?}: {}", stderr(&plain));
+        assert_eq!(stderr(&plain).lines().count(), 1, "{args:?}: {}", stderr(&plain));
+        assert!(!stderr(&plain).contains("os error"), "{args:?}: {}", stderr(&plain));
+
+        let events = json(&samara(dir.path(), &[args, &["--json"]].concat()));
+        assert_eq!(events.last().unwrap()["event"], "error", "{args:?}");
+        assert!(events.last().unwrap()["message"].is_string(), "{args:?}");
+    }
+}
+
+#[test]
+fn wrong_usage_exits_2_with_an_event_for_programs() {
+    let dir = tempfile::tempdir().unwrap();
+    for args in [&["frobnicate"][..], &["get"], &["verify", "x"], &["get", "x", "--exit", "--seed"], &[]] {
+        let refused = samara(dir.path(), args);
+        assert_exit(&refused, 2);
+        assert_eq!(stdout(&refused), "");
+    }
+    let refused = samara(dir.path(), &["--json", "get"]);
+    assert_exit(&refused, 2);
+    assert_eq!(json(&refused)[0]["event"], "error");
+}
+
+#[test]
+fn a_hostile_name_does_not_reach_the_terminal_raw() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = "magnet:?xt=urn:btih:0123456789abcdef0123456789abcdef01234567&dn=a%1b%5b2Jb%e2%80%aec%0ad";
+    let shown = samara(dir.path(), &["show", link]);
+    assert_exit(&shown, 0);
+    let text = stdout(&shown);
+    assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{text:?}");
+    let object = &json(&samara(dir.path(), &["show", link, "--json"]))[0];
+    assert_eq!(object["name"], "a\u{1b}[2Jb\u{202e}c\nd");
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("many")).unwrap();
+    for number in 0..3000 {
+        fs::write(dir.path().join("many").join(format!("a-file-with-a-long-name-{number}")), "").unwrap();
+    }
+    fs::write(dir.path().join("many/content"), "content").unwrap();
+    assert_exit(&samara(dir.path(), &["create", "many"]), 0);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_samara"))
+        .current_dir(dir.path())
+        .args(["show", "many.torrent"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_exit(&output, 0);
+    assert_eq!(stderr(&output), "");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_standard_output_is_a_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = "magnet:?xt=urn:btih:0123456789abcdef0123456789abcdef01234567";
+    let output = Command::new(env!("CARGO_BIN_EXE_samara"))
+        .current_dir(dir.path())
+        .args(["show", link])
+        .stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap())
+        .output()
+        .unwrap();
+    assert_exit(&output, 1);
+    assert!(stderr(&output).contains("standard output"), "{}", stderr(&output));
+}
+
+#[test]
+fn completions_and_manual_pages_come_from_the_parser() {
+    let dir = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = samara(dir.path(), &["completions", shell]);
+        assert_exit(&script, 0);
+        assert!(stdout(&script).contains("piece-length"), "{shell}");
+    }
+    let page = samara(dir.path(), &["man"]);
+    assert_exit(&page, 0);
+    assert!(stdout(&page).contains("samara\\-create"), "{}", stdout(&page));
+    assert_exit(&samara(dir.path(), &["man", "--out", "pages"]), 0);
+    assert!(dir.path().join("pages/samara-get.1").is_file());
+    assert!(fs::read_to_string(dir.path().join("pages/samara.1")).unwrap().contains("130"));
+}
+
+#[test]
+fn colours_are_only_for_terminals() {
+    let dir = with_file(20_000);
+    let created = samara(dir.path(), &["create", "big.bin"]);
+    assert!(!stdout(&created).contains('\u{1b}') && !stderr(&created).contains('\u{1b}'));
+}
