@@ -1,1 +1,3 @@
-//! Samara.
+//! A small BitTorrent tracker.
+
+pub mod registry;

@@ -1,0 +1,108 @@
+//! Where an announcer is listed, and whom it is told of.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rand::Rng;
+use samara_proto::announce::Event;
+use samara_proto::announce::http::TcpPeer;
+use samara_proto::moment::Moment;
+
+use super::ledger::Ledger;
+use super::pools::{Class, Libp2pKey, Member, Reach};
+use super::swarm::Swarm;
+use super::{Announce, Contact, Progress, Scope};
+
+/// Where in a swarm an announcer is listed: at most once for BitTorrent and once for libp2p.
+pub(super) struct Entry {
+    pub(super) tcp: Option<(SocketAddr, Class)>,
+    pub(super) libp2p: Option<(Libp2pKey, Class)>,
+}
+
+/// The peers an announcer is told of.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) peers: Vec<TcpPeer>,
+    pub(super) libp2p: Vec<(Progress, Arc<Contact>)>,
+}
+
+impl Entry {
+    pub(super) fn of(announce: &Announce) -> Self {
+        let progress = announce.progress;
+        let source = announce.source.to_canonical();
+        let tcp = announce.tcp.filter(|tcp| tcp.port != 0).and_then(|tcp| {
+            let reach = if source.is_ipv4() { Reach::V4 } else { Reach::V6 };
+            Some((SocketAddr::new(source, tcp.port), Class { reach, scope: Scope::of(source)?, progress }))
+        });
+        let libp2p = announce.libp2p.as_ref().map(|contact| {
+            let reach = if tcp.is_some() { Reach::Libp2pToo } else { Reach::Libp2p };
+            let key = Libp2pKey { source, peer_id: contact.peer_id().to_bytes() };
+            (key, Class { reach, scope: contact.scope(), progress })
+        });
+        Self { tcp, libp2p }
+    }
+
+    /// Lists the announcer. Whether it has just finished, and that was not known.
+    pub(super) fn update(
+        &self,
+        swarm: &mut Swarm,
+        announce: &Announce,
+        expires: Moment,
+        ledger: &mut Ledger,
+    ) -> bool {
+        let is_completing = announce.event == Event::Completed && announce.progress == Progress::Seed;
+        let mut has_just_completed = false;
+        let mut finish = |old: Option<(Progress, bool)>| {
+            let is_first = matches!(old, Some((progress, false)) if progress != Progress::Seed);
+            has_just_completed |= is_completing && is_first;
+            old.is_some_and(|(_, has_completed)| has_completed) || (is_completing && is_first)
+        };
+        if let (Some((key, class)), Some(tcp)) = (&self.tcp, announce.tcp) {
+            let old = swarm.tcp.get(key).map(|(class, member)| (class.progress, member.has_completed));
+            let member = Member { expires, has_completed: finish(old), value: tcp.peer_id };
+            swarm.tcp.insert(*key, *class, member, ledger);
+        }
+        if let (Some((key, class)), Some(contact)) = (&self.libp2p, &announce.libp2p) {
+            let old = swarm.libp2p.get(key).map(|(class, member)| (class.progress, member.has_completed));
+            let member = Member { expires, has_completed: finish(old), value: Arc::clone(contact) };
+            swarm.libp2p.insert(key.clone(), *class, member, ledger);
+        }
+        has_just_completed
+    }
+
+    /// The peers the announcer is told of.
+    pub(super) fn sample(
+        &self,
+        swarm: &Swarm,
+        now: Moment,
+        rng: &mut impl Rng,
+        announce: &Announce,
+        wanted: usize,
+    ) -> Told {
+        let Some(viewer) = Scope::of(announce.source) else { return Told::default() };
+        let wants = announce.wants;
+        let is_visible = |class: &Class| {
+            // Who has all it wants has no use for others who have.
+            (announce.progress == Progress::Downloader || class.progress == Progress::Downloader)
+                && viewer.may_learn(class.scope)
+                && match class.reach {
+                    Reach::V4 => wants.v4,
+                    Reach::V6 => wants.v6,
+                    Reach::Libp2p | Reach::Libp2pToo => wants.libp2p,
+                }
+        };
+        let own_key = self.tcp.as_ref().map(|(key, _)| key);
+        let peers = swarm.tcp.sample(now, rng, wanted, is_visible, own_key);
+        let peers =
+            peers.into_iter().map(|(_, key, member)| TcpPeer { address: *key, peer_id: Some(member.value) });
+
+        let own_key = self.libp2p.as_ref().map(|(key, _)| key);
+        let contacts = swarm.libp2p.sample(now, rng, wanted, is_visible, own_key);
+        // A peer that announced from several addresses is told of once, and never to itself.
+        let mut told: BTreeSet<_> = own_key.into_iter().map(|key| key.peer_id.as_slice()).collect();
+        let contacts = contacts.into_iter().filter(|(_, key, _)| told.insert(key.peer_id.as_slice()));
+        let contacts = contacts.map(|(class, _, member)| (class.progress, Arc::clone(&member.value)));
+        Told { peers: peers.collect(), libp2p: contacts.collect() }
+    }
+}

@@ -1,0 +1,83 @@
+//! How long until a peer announces again.
+
+use std::time::Duration;
+
+use rand::{Rng, RngExt};
+
+use super::Pace;
+
+/// A swarm younger than this changes fast: its peers come back soon.
+const YOUNG: Duration = Duration::from_secs(300);
+
+/// So does one with fewer peers than this.
+const SMALL: u32 = 30;
+
+/// Peers are spread over this share of the interval either way, so that those who came together do not
+/// come back together.
+const JITTER: f64 = 0.1;
+
+/// Seconds until a peer of a swarm of that age and size should announce again, when the tracker knows
+/// `peers` in all.
+pub(super) fn interval_secs(
+    pace: &Pace,
+    rng: &mut impl Rng,
+    swarm_age: Duration,
+    swarm_peers: u32,
+    peers: u64,
+) -> u32 {
+    let longest = pace.max_interval_secs.max(pace.interval_secs);
+    let interval = if swarm_age < YOUNG || swarm_peers < SMALL {
+        pace.interval_secs
+    } else {
+        let by_load = peers / u64::from(pace.announces_per_sec.max(1));
+        u32::try_from(by_load).unwrap_or(u32::MAX).clamp(pace.interval_secs, longest)
+    };
+    let factor = 1.0 + rng.random_range(-JITTER..=JITTER);
+    // Saturates, which is as good as any interval that long.
+    ((f64::from(interval) * factor) as u32).clamp(1, longest.max(1))
+}
+
+/// How long a peer stays listed that was told to come back after `interval_secs`: it may miss one announce,
+/// and be late.
+pub(super) fn lifetime(interval_secs: u32) -> Duration {
+    const LATE: Duration = Duration::from_secs(60);
+    2 * Duration::from_secs(interval_secs.into()) + LATE
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    fn average(swarm_age_secs: u64, swarm_peers: u32, peers: u64) -> u32 {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let age = Duration::from_secs(swarm_age_secs);
+        let mut draw = || interval_secs(&Pace::default(), &mut rng, age, swarm_peers, peers);
+        let sum: u32 = (0..1000).map(|_| draw()).sum();
+        sum / 1000
+    }
+
+    #[test]
+    fn young_and_small_swarms_come_back_soon_whatever_the_load() {
+        assert!((290..=310).contains(&average(10, 100, 10_000_000)));
+        assert!((290..=310).contains(&average(10_000, 29, 10_000_000)));
+    }
+
+    #[test]
+    fn intervals_grow_with_the_load_up_to_the_longest() {
+        assert!((290..=310).contains(&average(10_000, 100, 1_000)));
+        assert!((590..=610).contains(&average(10_000, 100, 300_000)));
+        assert!((1700..=1800).contains(&average(10_000, 100, 100_000_000)));
+    }
+
+    #[test]
+    fn intervals_are_spread() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let draws: Vec<_> =
+            (0..1000).map(|_| interval_secs(&Pace::default(), &mut rng, Duration::ZERO, 1, 1)).collect();
+        let (least, most) = (draws.iter().min().unwrap(), draws.iter().max().unwrap());
+        assert!((270..=275).contains(least) && (325..=330).contains(most), "{least} to {most}");
+    }
+}
