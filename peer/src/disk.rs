@@ -19,6 +19,7 @@ mod store;
 mod tests;
 mod verify;
 mod walk;
+mod whole;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub use resume::ResumeError;
 pub use store::Store;
 pub use verify::{VerifyError, VerifyReport, verify};
 pub use walk::WalkError;
+pub use whole::write_whole;
 
 use crate::engine::event::Verdict;
 

@@ -1,7 +1,7 @@
 //! What is remembered of a torrent's files between runs, so that they need not be hashed again.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::files::{Place, Stamp};
+use super::whole::write_whole;
 
 /// The first bytes of a resume file; the number is the version of everything after it.
 const MAGIC: &[u8] = b"samara resume 1\n";
@@ -131,17 +132,7 @@ impl ResumeFile {
 
     fn write(&self, body: &Body) -> io::Result<()> {
         let body = serde_bencode::to_bytes(body).map_err(io::Error::other)?;
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
-        let temporary = self.path.with_extension("resume.new");
-        let mut file = File::create(&temporary)?;
-        file.write_all(MAGIC)?;
-        file.write_all(&Sha256::digest(&body))?;
-        file.write_all(&body)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &self.path)?;
-        // So that the rename itself outlives a power cut.
-        File::open(folder)?.sync_all()
+        write_whole(&self.path, &[MAGIC, &Sha256::digest(&body), &body].concat())
     }
 }
 
