@@ -1,1 +1,8 @@
 //! Peers over libp2p.
+
+pub mod behaviour;
+pub mod discovery;
+pub mod link;
+pub mod metadata;
+pub mod transport;
+pub mod wire;

@@ -1,0 +1,41 @@
+//! The behaviours of a node's libp2p swarm, composed.
+
+#![allow(missing_docs, reason = "the derived enum of events cannot be documented")]
+
+use std::time::Duration;
+
+use libp2p::identity::Keypair;
+use libp2p::swarm::NetworkBehaviour;
+use libp2p::{identify, ping};
+
+use super::wire::WireBehaviour;
+
+/// Everything a node does on its connections besides moving bytes.
+///
+/// Deliberately small: each member is asked for its protocols whenever a connection's task runs.
+#[derive(NetworkBehaviour)]
+pub struct Behaviour {
+    /// Wire streams.
+    pub wire: WireBehaviour,
+    /// Tells remotes which address we see them at, and hears which one they see.
+    pub identify: identify::Behaviour,
+    /// Notices connections whose other end is gone without a word.
+    pub ping: ping::Behaviour,
+}
+
+impl Behaviour {
+    /// The behaviours of the node with this identity.
+    pub fn new(keypair: &Keypair) -> Self {
+        let agent = concat!("samara/", env!("CARGO_PKG_VERSION")).to_owned();
+        let identify = identify::Config::new("/samara/1.0.0".to_owned(), keypair.public())
+            .with_agent_version(agent)
+            .with_push_listen_addr_updates(true);
+        let ping =
+            ping::Config::new().with_interval(Duration::from_secs(15)).with_timeout(Duration::from_secs(20));
+        Self {
+            wire: WireBehaviour::default(),
+            identify: identify::Behaviour::new(identify),
+            ping: ping::Behaviour::new(ping),
+        }
+    }
+}

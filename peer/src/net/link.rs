@@ -1,0 +1,171 @@
+//! One wire stream from its handshakes to its end: a reading task and a writing task.
+//!
+//! Content bytes pass between stream and disk here and go no further up; everything else that a
+//! remote says is turned into facts for the node.
+
+mod framed;
+mod reader;
+mod serve;
+mod setup;
+mod writer;
+
+pub use framed::{Incoming, ReadError, WireReader, WireWriter};
+pub(crate) use serve::OUR_UT_METADATA;
+pub use setup::{Established, Identity, SetupError, greet, respond};
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use samara_proto::layout::BlockRef;
+use samara_proto::metainfo::Metainfo;
+use samara_proto::wire::codec::FrameLimits;
+use samara_proto::wire::message::Message;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::disk::Store;
+use crate::engine::event::{LinkId, PeerMessage};
+
+/// Orders a writing task may have queued; a remote that does not read is cut off when it is full.
+const WRITER_QUEUE: usize = 8192;
+
+/// What a link reports to the node.
+#[derive(Debug)]
+pub enum LinkEvent {
+    /// A message for the engine.
+    Received(PeerMessage),
+    /// A requested block came and is queued for the disk.
+    BlockReceived(BlockRef),
+    /// A block was handed to the transport.
+    BlockSent(BlockRef),
+    /// A block could not be read from the disk; its request was rejected.
+    BlockUnreadable(BlockRef),
+    /// The stream ended; nothing follows.
+    Ended(String),
+}
+
+/// An order to the writing task.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Send a message.
+    Message(Message),
+    /// Read a block and send it.
+    Block(BlockRef),
+}
+
+/// What the tasks of a link share.
+pub(crate) struct Shared {
+    pub(crate) id: LinkId,
+    pub(crate) metainfo: Arc<Metainfo>,
+    pub(crate) store: Store,
+    pub(crate) limits: FrameLimits,
+    pub(crate) events: mpsc::Sender<(LinkId, LinkEvent)>,
+    /// Requests sent and not yet answered: only their bytes are let through to the disk.
+    pub(crate) awaited: Mutex<BTreeSet<BlockRef>>,
+    pub(crate) traffic: Traffic,
+}
+
+/// Bytes moved on one link, protocol overhead included.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// Content bytes received.
+    pub content_in: AtomicU64,
+    /// Content bytes sent.
+    pub content_out: AtomicU64,
+    /// Other bytes received.
+    pub control_in: AtomicU64,
+    /// Other bytes sent.
+    pub control_out: AtomicU64,
+}
+
+impl Shared {
+    async fn report(&self, event: LinkEvent) -> Result<(), LinkClosed> {
+        self.events.send((self.id, event)).await.map_err(|_| LinkClosed)
+    }
+
+    fn expect(&self, block: BlockRef) {
+        self.awaited.lock().expect("no holder panics").insert(block);
+    }
+
+    /// Whether `block` was awaited; it is not any longer.
+    fn answered(&self, block: BlockRef) -> bool {
+        self.awaited.lock().expect("no holder panics").remove(&block)
+    }
+}
+
+/// The node is gone; the link has nobody to talk to.
+#[derive(Debug)]
+pub(crate) struct LinkClosed;
+
+/// The node's end of a running link. Dropping it ends both tasks.
+pub struct Link {
+    shared: Arc<Shared>,
+    orders: mpsc::Sender<Order>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+/// The remote reads too slowly for what we have to say.
+#[derive(Debug)]
+pub struct Overflow;
+
+impl Link {
+    /// Starts both tasks on an established stream. Their events go to `events`; the last one is
+    /// [`LinkEvent::Ended`].
+    pub fn start(
+        id: LinkId,
+        established: Established,
+        metainfo: Arc<Metainfo>,
+        store: Store,
+        events: mpsc::Sender<(LinkId, LinkEvent)>,
+    ) -> Self {
+        let (orders, queue) = mpsc::channel(WRITER_QUEUE);
+        let Established { reader, writer, limits, remote, .. } = established;
+        let serve = serve::Server::new(&remote);
+        let shared = Arc::new(Shared {
+            id,
+            metainfo,
+            store,
+            limits,
+            events,
+            awaited: Mutex::default(),
+            traffic: Traffic::default(),
+        });
+        let reading = tokio::spawn(reader::run(reader, shared.clone(), orders.clone(), serve));
+        let writing = tokio::spawn(writer::run(writer, shared.clone(), queue));
+        Self { shared, orders, tasks: [reading, writing] }
+    }
+
+    /// Queues a message; a request is awaited from now on.
+    ///
+    /// # Errors
+    /// The queue is full: end the link.
+    pub fn send(&self, message: Message) -> Result<(), Overflow> {
+        if let Message::Request(block) = message {
+            self.shared.expect(block);
+        }
+        self.orders.try_send(Order::Message(message)).map_err(|_| Overflow)
+    }
+
+    /// Queues a block to be read and sent.
+    ///
+    /// # Errors
+    /// The queue is full: end the link.
+    pub fn send_block(&self, block: BlockRef) -> Result<(), Overflow> {
+        self.orders.try_send(Order::Block(block)).map_err(|_| Overflow)
+    }
+
+    /// Content bytes received and sent so far.
+    pub fn content(&self) -> (u64, u64) {
+        let traffic = &self.shared.traffic;
+        (traffic.content_in.load(Ordering::Relaxed), traffic.content_out.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The reading task of a link: blocks go to the disk, the rest to the node.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use samara_proto::bitfield::Bitfield;
+use samara_proto::wire::message::Message;
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::framed::{Incoming, ReadError, WireReader};
+use super::serve::Server;
+use super::{LinkClosed, LinkEvent, Order, Shared};
+use crate::disk::StoreError;
+use crate::engine::event::PeerMessage;
+
+/// Silence after which a link is taken for dead; a keep-alive is due every two minutes (BEP 3).
+const SILENCE: Duration = Duration::from_secs(240);
+/// Unawaited blocks forgiven: those that crossed a cancel, a choke or a duplicate's arrival.
+const UNEXPECTED_BLOCKS: u32 = 4096;
+
+/// Why reading stopped.
+#[derive(Debug, Error)]
+enum End {
+    #[error("the stream ended: {0}")]
+    Read(#[from] ReadError),
+    #[error("nothing heard for {} seconds", SILENCE.as_secs())]
+    Silent,
+    #[error("a bitfield of the wrong size")]
+    Bitfield,
+    #[error("too many blocks nobody asked for")]
+    Unexpected,
+    #[error("the torrent's files take no more: {0}")]
+    Store(#[from] StoreError),
+    #[error("the node is gone")]
+    NodeGone,
+    #[error("too much to answer")]
+    Flooded,
+}
+
+impl From<LinkClosed> for End {
+    fn from(_: LinkClosed) -> Self {
+        Self::NodeGone
+    }
+}
+
+/// Reads until the stream ends, then says so.
+pub(super) async fn run(
+    mut reader: WireReader,
+    shared: Arc<Shared>,
+    orders: mpsc::Sender<Order>,
+    mut server: Server,
+) {
+    let end = match read_all(&mut reader, &shared, &orders, &mut server).await {
+        Ok(never) => match never {},
+        Err(end) => end,
+    };
+    // If the node is gone nobody is left to be told.
+    let _ = shared.report(LinkEvent::Ended(end.to_string())).await;
+}
+
+async fn read_all(
+    reader: &mut WireReader,
+    shared: &Shared,
+    orders: &mpsc::Sender<Order>,
+    server: &mut Server,
+) -> Result<std::convert::Infallible, End> {
+    let mut unexpected = 0;
+    loop {
+        let next = reader.next(&shared.limits, |block| shared.answered(block));
+        match timeout(SILENCE, next).await.map_err(|_| End::Silent)?? {
+            Incoming::Block(block, data) => {
+                shared.traffic.content_in.fetch_add(u64::from(block.length), Ordering::Relaxed);
+                shared.store.write_block(block, data).await?;
+                shared.report(LinkEvent::BlockReceived(block)).await?;
+            }
+            Incoming::Unexpected(_) => {
+                unexpected += 1;
+                if unexpected > UNEXPECTED_BLOCKS {
+                    return Err(End::Unexpected);
+                }
+            }
+            Incoming::Message(message) => {
+                if let Message::Reject(block) = message {
+                    shared.answered(block);
+                }
+                if let Some(answer) = server.answer(&message, &shared.metainfo) {
+                    orders.send(Order::Message(answer)).await.map_err(|_| End::Flooded)?;
+                } else if let Some(fact) = for_engine(message, shared)? {
+                    shared.report(LinkEvent::Received(fact)).await?;
+                }
+            }
+        }
+    }
+}
+
+/// The engine's view of a message, if it is the engine's business.
+fn for_engine(message: Message, shared: &Shared) -> Result<Option<PeerMessage>, End> {
+    Ok(Some(match message {
+        Message::Choke => PeerMessage::Choke,
+        Message::Unchoke => PeerMessage::Unchoke,
+        Message::Interested => PeerMessage::Interested,
+        Message::NotInterested => PeerMessage::NotInterested,
+        Message::Have(piece) => PeerMessage::Have(piece),
+        Message::Bitfield(bytes) => {
+            let pieces = shared.metainfo.layout().piece_count();
+            PeerMessage::Bitfield(Bitfield::from_wire(&bytes, pieces).map_err(|_| End::Bitfield)?)
+        }
+        Message::HaveAll => PeerMessage::HaveAll,
+        Message::HaveNone => PeerMessage::HaveNone,
+        Message::Request(block) => PeerMessage::Request(block),
+        Message::Cancel(block) => PeerMessage::Cancel(block),
+        Message::Reject(block) => PeerMessage::Reject(block),
+        Message::Suggest(piece) => PeerMessage::Suggest(piece),
+        Message::AllowedFast(piece) => PeerMessage::AllowedFast(piece),
+        Message::KeepAlive
+        | Message::Piece { .. }
+        | Message::Port(_)
+        | Message::Extended { .. }
+        | Message::HashRequest(_)
+        | Message::Hashes { .. }
+        | Message::HashReject(_)
+        | Message::Unknown { .. } => return Ok(None),
+    }))
+}

@@ -1,0 +1,79 @@
+//! Answers what a remote may ask of a torrent besides its content: metadata (BEP 9), hashes (BEP 52).
+
+use std::num::NonZeroU8;
+
+use samara_proto::infohash::Sha256Hash;
+use samara_proto::layout::FileIndex;
+use samara_proto::limits::REQUEST_LENGTH;
+use samara_proto::metainfo::Metainfo;
+use samara_proto::wire::extension::{ExtensionHandshake, MetadataMessage, UT_METADATA, metadata_range};
+use samara_proto::wire::message::{HashRequest, Message};
+
+use super::setup::REQUEST_QUEUE;
+
+/// The number under which we want to be sent `ut_metadata` messages.
+pub(crate) const OUR_UT_METADATA: u8 = 1;
+/// Metadata pieces given to one remote: the largest info dictionary four times over.
+const METADATA_ANSWERS: u32 = 16 * 1024;
+/// What we say of ourselves in the extension handshake.
+pub(crate) fn our_extensions(metainfo: Option<&Metainfo>) -> ExtensionHandshake {
+    let mut ours = ExtensionHandshake {
+        version: Some(concat!("Samara ", env!("CARGO_PKG_VERSION")).to_owned()),
+        reqq: Some(REQUEST_QUEUE),
+        request_length: Some(REQUEST_LENGTH),
+        metadata_size: metainfo.and_then(|known| u32::try_from(known.info_bytes().len()).ok()),
+        ..ExtensionHandshake::default()
+    };
+    ours.m.insert(UT_METADATA.to_owned(), OUR_UT_METADATA);
+    ours
+}
+
+/// Answers one remote.
+pub(super) struct Server {
+    /// The number under which the remote wants `ut_metadata`, if it wants it at all.
+    ut_metadata: Option<NonZeroU8>,
+    metadata_answers: u32,
+}
+
+impl Server {
+    /// For the remote that introduced itself with `remote`.
+    pub(super) fn new(remote: &ExtensionHandshake) -> Self {
+        Self { ut_metadata: remote.id_of(UT_METADATA), metadata_answers: 0 }
+    }
+
+    /// The answer to `message`, if it is a question of this kind.
+    pub(super) fn answer(&mut self, message: &Message, metainfo: &Metainfo) -> Option<Message> {
+        match message {
+            Message::Extended { id: OUR_UT_METADATA, payload } => self.metadata(payload, metainfo),
+            &Message::HashRequest(request) => Some(match hashes(&request, metainfo) {
+                Some(hashes) => Message::Hashes { request, hashes },
+                None => Message::HashReject(request),
+            }),
+            _ => None,
+        }
+    }
+
+    fn metadata(&mut self, payload: &[u8], metainfo: &Metainfo) -> Option<Message> {
+        let id = self.ut_metadata?.get();
+        let Ok(MetadataMessage::Request { piece }) = MetadataMessage::decode(payload) else {
+            return None;
+        };
+        self.metadata_answers = self.metadata_answers.saturating_add(1);
+        let info = metainfo.info_bytes();
+        let total_size = u32::try_from(info.len()).expect("an info dictionary is capped far below 4 GiB");
+        let answer = match metadata_range(total_size, piece) {
+            Some(range) if self.metadata_answers <= METADATA_ANSWERS => {
+                MetadataMessage::Data { piece, total_size, bytes: info[range].to_vec() }
+            }
+            _ => MetadataMessage::Reject { piece },
+        };
+        Some(Message::Extended { id, payload: answer.encode() })
+    }
+}
+
+fn hashes(request: &HashRequest, metainfo: &Metainfo) -> Option<Vec<Sha256Hash>> {
+    let mut files = (0..metainfo.layout().file_count()).map(FileIndex);
+    let root = |file: &FileIndex| metainfo.files()[file.0 as usize].pieces_root;
+    let file = files.find(|file| root(file) == Some(request.pieces_root))?;
+    metainfo.layer_tree(file)?.prove(request)
+}

@@ -1,0 +1,140 @@
+//! The swarm's transports: TCP and QUIC, encrypted, kept on the address the user chose.
+
+mod buffered;
+mod muxer;
+mod tls;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use futures::future::Either;
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::{OrTransport, Transport};
+use libp2p::core::upgrade::Version;
+use libp2p::identity::Keypair;
+use libp2p::multiaddr::Protocol;
+use libp2p::swarm::{self, Swarm};
+use libp2p::{Multiaddr, dns, quic, tcp};
+use thiserror::Error;
+
+use super::behaviour::Behaviour;
+use buffered::Buffered;
+use muxer::Yamux;
+use tls::Tls;
+
+/// For a connection from its first packet to its muxer.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection without streams is kept for so long.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Streams of one connection that may be in negotiation.
+const NEGOTIATING_STREAMS: usize = 32;
+/// Streams on one QUIC connection, as on a TCP connection.
+const QUIC_STREAMS: u32 = 64;
+/// Bytes under way to us on one QUIC stream and connection: enough for a fast local network.
+const QUIC_STREAM_WINDOW: u32 = 8 << 20;
+const QUIC_CONNECTION_WINDOW: u32 = 16 << 20;
+/// Silence after which a QUIC connection is dead, in milliseconds; it is kept alive every 5 s.
+const QUIC_IDLE_MILLIS: u32 = 30_000;
+
+/// The swarm could not be put together.
+#[derive(Debug, Error)]
+#[error("cannot set up the network: {0}")]
+pub struct TransportError(String);
+
+/// A swarm with the identity `keypair`, listening nowhere yet. Must be called inside a tokio runtime.
+///
+/// A node that must stay on one address does without name lookups: they would leave by another way.
+///
+/// # Errors
+/// The system refuses what a transport needs, such as its DNS configuration.
+pub fn build(keypair: &Keypair, bind: Option<IpAddr>) -> Result<Swarm<Behaviour>, TransportError> {
+    let failed = |error: &dyn std::fmt::Display| TransportError(error.to_string());
+    let tls = Tls::new(keypair).map_err(|error| failed(&error))?;
+    let tcp = tcp::tokio::Transport::new(tcp::Config::default())
+        .map(|socket, _| Buffered::new(socket))
+        .upgrade(Version::V1Lazy)
+        .authenticate(tls)
+        .multiplex(Yamux)
+        .timeout(UPGRADE_TIMEOUT)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let quic = quic::tokio::Transport::new(quic_config(keypair))
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let either = OrTransport::new(quic, tcp).map(|either, _| match either {
+        Either::Left(connection) | Either::Right(connection) => connection,
+    });
+    let transport = match bind {
+        Some(_) => either.boxed(),
+        None => dns::tokio::Transport::system(either).map_err(|error| failed(&error))?.boxed(),
+    };
+    let config = swarm::Config::with_tokio_executor()
+        .with_substream_upgrade_protocol_override(Version::V1Lazy)
+        .with_max_negotiating_inbound_streams(NEGOTIATING_STREAMS)
+        .with_idle_connection_timeout(IDLE_TIMEOUT);
+    Ok(Swarm::new(transport, Behaviour::new(keypair), keypair.public().to_peer_id(), config))
+}
+
+fn quic_config(keypair: &Keypair) -> quic::Config {
+    let mut config = quic::Config::new(keypair);
+    config.max_stream_data = QUIC_STREAM_WINDOW;
+    config.max_connection_data = QUIC_CONNECTION_WINDOW;
+    config.max_concurrent_stream_limit = QUIC_STREAMS;
+    config.max_idle_timeout = QUIC_IDLE_MILLIS;
+    config
+}
+
+/// Where to listen when the user named no address: TCP and QUIC on `port` (0 for any) of `bind`, or of
+/// every interface.
+pub fn default_listen(bind: Option<IpAddr>, port: u16) -> Vec<Multiaddr> {
+    let addresses = match bind {
+        Some(address) => vec![address],
+        None => vec![IpAddr::from([0; 4]), IpAddr::from([0u16; 8])],
+    };
+    let both = |address: IpAddr| {
+        let base = Multiaddr::from(address);
+        let tcp = base.clone().with(Protocol::Tcp(port));
+        let quic = base.with(Protocol::Udp(port)).with(Protocol::QuicV1);
+        [tcp, quic]
+    };
+    addresses.into_iter().flat_map(both).collect()
+}
+
+/// Whether an address may be used, listening or dialling, by a node that must stay on `bind`.
+///
+/// A loopback node talks to loopback only, any other address to its own family only and never to
+/// loopback; names are refused because asking for them would leave by another way.
+pub fn stays_on(bind: Option<IpAddr>, address: &Multiaddr) -> bool {
+    let Some(bind) = bind else { return true };
+    let ip = match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => IpAddr::from(ip),
+        Some(Protocol::Ip6(ip)) => IpAddr::from(ip),
+        _ => return false,
+    };
+    ip.is_ipv4() == bind.is_ipv4() && ip.is_loopback() == bind.is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loopback_node_stays_on_loopback() {
+        let bind = Some(IpAddr::from([127, 0, 0, 1]));
+        let stays = |text: &str| stays_on(bind, &text.parse().expect("an address"));
+        assert!(stays("/ip4/127.0.0.1/tcp/1"));
+        assert!(!stays("/ip4/192.0.2.1/tcp/1"));
+        assert!(!stays("/ip6/::1/tcp/1"));
+        assert!(!stays("/dns4/localhost/tcp/1"));
+    }
+
+    #[test]
+    fn without_a_bind_every_address_will_do() {
+        assert!(stays_on(None, &"/dns4/example.org/tcp/1".parse().expect("an address")));
+    }
+
+    #[test]
+    fn the_default_listens_on_tcp_and_quic() {
+        let addresses = default_listen(Some(IpAddr::from([127, 0, 0, 1])), 7);
+        let text: Vec<String> = addresses.iter().map(Multiaddr::to_string).collect();
+        assert_eq!(text, ["/ip4/127.0.0.1/tcp/7", "/ip4/127.0.0.1/udp/7/quic-v1"]);
+    }
+}
