@@ -1,15 +1,33 @@
 //! What a program embedding a node calls, and what the node tells it.
 
-use std::net::IpAddr;
+use std::collections::HashSet;
+use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use libp2p::Multiaddr;
+use libp2p::core::transport::ListenerId;
+use libp2p::swarm::Swarm;
+use libp2p::{Multiaddr, PeerId};
 use samara_proto::infohash::InfoHashes;
 use samara_proto::metainfo::Metainfo;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
-use crate::engine::event::Source;
+use crate::disk::DiskPool;
+use crate::engine::event::{Source, TorrentId};
+use crate::net::behaviour::Behaviour;
+use crate::net::discovery::tracker::{Client, ClientError};
+use crate::net::transport::{self, TransportError, default_listen, stays_on};
+use crate::node::{IdentityError, NodeIdentity, NodeLoop, Parts};
+
+/// Commands that may wait for the node.
+const COMMANDS: usize = 32;
+/// Ports tried until one is free for both TCP and UDP.
+const PORT_TRIES: usize = 16;
+/// Listening takes no longer than this on a healthy machine.
+const LISTEN_WAIT: Duration = Duration::from_secs(5);
 
 /// How a node is set up; the default suits a desktop.
 #[derive(Clone, Debug)]
@@ -123,5 +141,208 @@ pub enum TorrentEvent {
     Failed(String),
 }
 
-/// The names of a torrent that was added.
-pub type Names = InfoHashes;
+/// What a handle asks of its node.
+pub(crate) enum Command {
+    /// Take part in a torrent.
+    Add { source: Box<TorrentSource>, options: AddOptions, reply: oneshot::Sender<Result<Torrent, AddError>> },
+    /// Leave one.
+    Remove { torrent: TorrentId, done: oneshot::Sender<()> },
+    /// Leave all and end.
+    Shutdown { done: oneshot::Sender<()> },
+}
+
+/// Why a node cannot start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The system refuses what the network needs.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The system refuses threads for the disk.
+    #[error("cannot start the disk workers: {0}")]
+    Disk(std::io::Error),
+    /// The system refuses what asking trackers needs.
+    #[error("cannot set up tracker announces: {0}")]
+    Tracker(#[from] ClientError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {reason}; choose another address or port with --listen")]
+    Listen {
+        /// Which.
+        address: Multiaddr,
+        /// Why.
+        reason: String,
+    },
+    /// An address to listen on is not the one the node must stay on.
+    #[error("cannot listen on {address}: it is not on {bind}, which --bind demands")]
+    OffBind {
+        /// Which.
+        address: Multiaddr,
+        /// What the node must stay on.
+        bind: IpAddr,
+    },
+}
+
+/// Why a torrent cannot be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AddError {
+    /// It is there already.
+    #[error("this torrent was added already")]
+    Duplicate,
+    /// The node has ended.
+    #[error("the node has shut down")]
+    NodeGone,
+}
+
+/// A running node. Dropping it ends the node without saying goodbye; [`Node::shutdown`] is kinder.
+pub struct Node {
+    commands: mpsc::Sender<Command>,
+    addresses: watch::Receiver<Vec<Multiaddr>>,
+    peer_id: PeerId,
+}
+
+impl Node {
+    /// Starts a node and waits until it listens. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(config: NodeConfig) -> Result<Self, StartError> {
+        let identity = match &config.state_dir {
+            Some(dir) => NodeIdentity::open(dir)?,
+            None => NodeIdentity::ephemeral(),
+        };
+        let mut swarm = transport::build(identity.keypair(), config.bind)?;
+        let peer_id = *swarm.local_peer_id();
+        let settling = listen(&mut swarm, &config, identity.last_port())?;
+        let (addresses, announced) = watch::channel(Vec::new());
+        let (commands, queue) = mpsc::channel(COMMANDS);
+        let pool = DiskPool::new().map_err(StartError::Disk)?;
+        let tracker_client = Client::new(config.bind)?;
+        let parts =
+            Parts { config, identity, swarm, settling, pool, tracker_client, addresses, commands: queue };
+        tokio::spawn(NodeLoop::new(parts).run());
+        let mut node = Self { commands, addresses: announced, peer_id };
+        // A listener that comes up late is announced when it does.
+        let _ = timeout(LISTEN_WAIT, node.addresses.wait_for(|list| !list.is_empty())).await;
+        Ok(node)
+    }
+
+    /// Takes part in a torrent.
+    ///
+    /// # Errors
+    /// See [`AddError`]. What goes wrong later is told by [`TorrentEvent::Failed`].
+    pub async fn add(&self, source: TorrentSource, options: AddOptions) -> Result<Torrent, AddError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Add { source: Box::new(source), options, reply };
+        self.commands.send(command).await.map_err(|_| AddError::NodeGone)?;
+        answer.await.map_err(|_| AddError::NodeGone)?
+    }
+
+    /// Leaves a torrent: saves what is needed to resume and says goodbye to its trackers.
+    pub async fn remove(&self, torrent: TorrentId) {
+        let (done, answer) = oneshot::channel();
+        if self.commands.send(Command::Remove { torrent, done }).await.is_ok() {
+            // An error means that the node is gone, and the torrent with it.
+            let _ = answer.await;
+        }
+    }
+
+    /// Where others can dial this node, most widely reachable first; each ends in `/p2p/<peer id>`.
+    pub fn addresses(&self) -> Vec<Multiaddr> {
+        let named = |address: &Multiaddr| address.clone().with_p2p(self.peer_id).unwrap_or_else(|own| own);
+        self.addresses.borrow().iter().map(named).collect()
+    }
+
+    /// The node's libp2p identity.
+    pub fn peer_id(&self) -> PeerId {
+        self.peer_id
+    }
+
+    /// Leaves every torrent and ends; everything can be resumed.
+    pub async fn shutdown(self) {
+        let (done, answer) = oneshot::channel();
+        if self.commands.send(Command::Shutdown { done }).await.is_ok() {
+            // An error means that the node is gone already.
+            let _ = answer.await;
+        }
+    }
+}
+
+/// Begins to listen. Addresses the user named must work; of the default ones some may not, on a machine
+/// without IPv6 for instance, and the last port may be taken.
+fn listen(
+    swarm: &mut Swarm<Behaviour>,
+    config: &NodeConfig,
+    last_port: Option<u16>,
+) -> Result<HashSet<ListenerId>, StartError> {
+    let mut listeners = HashSet::new();
+    for address in &config.listen {
+        if let Some(bind) = config.bind
+            && !stays_on(config.bind, address)
+        {
+            return Err(StartError::OffBind { address: address.clone(), bind });
+        }
+        listeners.insert(listen_on(swarm, address)?);
+    }
+    if !config.listen.is_empty() {
+        return Ok(listeners);
+    }
+    let port = last_port.filter(|&port| is_free(config.bind, port)).or_else(|| free_port(config.bind));
+    let mut last_error = None;
+    for address in default_listen(config.bind, port.unwrap_or(0)) {
+        match listen_on(swarm, &address) {
+            Ok(listener) => _ = listeners.insert(listener),
+            Err(error) => last_error = Some(error),
+        }
+    }
+    match last_error {
+        Some(error) if listeners.is_empty() => Err(error),
+        _ => Ok(listeners),
+    }
+}
+
+fn listen_on(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Result<ListenerId, StartError> {
+    swarm.listen_on(address.clone()).map_err(|error| {
+        let (address, reason) = (address.clone(), error.to_string());
+        StartError::Listen { address, reason }
+    })
+}
+
+/// Whether nobody listens on `port`. The transport shares ports between its own sockets, so it would
+/// not notice.
+fn is_free(bind: Option<IpAddr>, port: u16) -> bool {
+    let address = bind.unwrap_or(IpAddr::from([0; 4]));
+    TcpListener::bind((address, port)).is_ok() && UdpSocket::bind((address, port)).is_ok()
+}
+
+/// A port on which nobody listens, over TCP or UDP: one number is easier to open in a firewall.
+fn free_port(bind: Option<IpAddr>) -> Option<u16> {
+    let address = bind.unwrap_or(IpAddr::from([0; 4]));
+    let offered = || TcpListener::bind((address, 0)).ok()?.local_addr().ok();
+    (0..PORT_TRIES).filter_map(|_| offered()).map(|found| found.port()).find(|&port| is_free(bind, port))
+}
+
+/// One torrent that a node takes part in.
+pub struct Torrent {
+    pub(crate) id: TorrentId,
+    pub(crate) names: InfoHashes,
+    pub(crate) events: mpsc::Receiver<TorrentEvent>,
+}
+
+impl Torrent {
+    /// Its number on this node.
+    pub fn id(&self) -> TorrentId {
+        self.id
+    }
+
+    /// Its info-hashes, as far as they were known when it was added.
+    pub fn names(&self) -> InfoHashes {
+        self.names
+    }
+
+    /// What happens next; `None` when the node has left the torrent.
+    pub async fn next_event(&mut self) -> Option<TorrentEvent> {
+        self.events.recv().await
+    }
+}

@@ -1,1 +1,418 @@
-//! Peers over libp2p.
+//! The node's loop: the only driver of the engine, between it and swarm, disk, trackers and commands.
+
+mod identity;
+mod links;
+mod open;
+mod peers;
+mod torrent;
+mod torrents;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use libp2p::core::transport::ListenerId;
+use libp2p::multiaddr::Protocol;
+use libp2p::swarm::{Swarm, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, ping};
+use samara_proto::infohash::InfoHash;
+use samara_proto::layout::PieceIndex;
+use samara_proto::metainfo::Metainfo;
+use samara_proto::moment::Moment;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
+
+pub use identity::{IdentityError, NodeIdentity};
+
+use crate::disk::{DiskPool, OpenError, StoreError, StoreEvent};
+use crate::engine::Engine;
+use crate::engine::event::{Input, LinkId, Output, PeerKey, TorrentId, Verdict};
+use crate::handle::{Command, NodeConfig, TorrentEvent};
+use crate::net::behaviour::{Behaviour, BehaviourEvent};
+use crate::net::discovery::tracker::{Client, TrackerEvent};
+use crate::net::link::{Identity, LinkEvent};
+use crate::net::wire::Ticket;
+use links::{Dialling, LinkEntry, Setup};
+use open::{Fetched, Opened};
+use peers::Peers;
+use torrent::{TorrentState, content_bytes};
+
+/// Facts from links waiting for the loop; beyond it the links wait, and with them their remotes.
+const LINK_EVENTS: usize = 1024;
+/// Facts taken from one queue before the others get their turn.
+const BATCH: usize = 256;
+/// Results of slow work and findings of sources that may wait.
+const WORK_QUEUE: usize = 256;
+/// How often figures are told and things looked after.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Results of work done beside the loop.
+pub(crate) enum Work {
+    /// Handshakes on a stream ended.
+    Shaken(Box<Setup>),
+    /// A torrent's files are open and checked.
+    Opened {
+        /// Which torrent.
+        torrent: TorrentId,
+        /// How it went.
+        result: Box<Result<Opened, OpenError>>,
+    },
+    /// A peer was asked for metainfo.
+    Fetched(Fetched),
+    /// A complete torrent has its final names and is safely on disk, or not.
+    Finished {
+        /// Which torrent.
+        torrent: TorrentId,
+        /// How it went.
+        result: Result<(), StoreError>,
+    },
+}
+
+/// The torrents that answer to inbound handshakes.
+type Directory = Arc<RwLock<BTreeMap<InfoHash, (TorrentId, Arc<Metainfo>)>>>;
+
+/// The node.
+pub(crate) struct NodeLoop {
+    config: NodeConfig,
+    identity: NodeIdentity,
+    handshake_id: Identity,
+    own_id: PeerId,
+    swarm: Swarm<Behaviour>,
+    /// Listeners that have not said where they listen.
+    settling: HashSet<ListenerId>,
+    engine: Engine,
+    epoch: Instant,
+    peers: Peers,
+    torrents: BTreeMap<TorrentId, TorrentState>,
+    directory: Directory,
+    links: BTreeMap<LinkId, LinkEntry>,
+    /// Streams being opened, and for which torrent.
+    opening: BTreeMap<Ticket, (TorrentId, PeerKey)>,
+    dialling: BTreeMap<PeerId, Dialling>,
+    /// Inbound handshakes under way.
+    answering: usize,
+    next_number: u64,
+    pool: DiskPool,
+    tracker_client: Client,
+    addresses: watch::Sender<Vec<Multiaddr>>,
+    commands: mpsc::Receiver<Command>,
+    link_events: Channel<(LinkId, LinkEvent)>,
+    tracker_events: Channel<TrackerEvent>,
+    store_events: Channel<(TorrentId, StoreEvent)>,
+    work: Channel<Work>,
+}
+
+/// Both ends of a queue into the loop.
+struct Channel<T> {
+    sender: mpsc::Sender<T>,
+    receiver: mpsc::Receiver<T>,
+}
+
+impl<T> Channel<T> {
+    fn new(capacity: usize) -> Self {
+        let (sender, receiver) = mpsc::channel(capacity);
+        Self { sender, receiver }
+    }
+}
+
+/// What a node is made of before it runs.
+pub(crate) struct Parts {
+    pub(crate) config: NodeConfig,
+    pub(crate) identity: NodeIdentity,
+    pub(crate) swarm: Swarm<Behaviour>,
+    pub(crate) settling: HashSet<ListenerId>,
+    pub(crate) pool: DiskPool,
+    pub(crate) tracker_client: Client,
+    pub(crate) addresses: watch::Sender<Vec<Multiaddr>>,
+    pub(crate) commands: mpsc::Receiver<Command>,
+}
+
+impl NodeLoop {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { config, identity, swarm, settling, pool, tracker_client, addresses, commands } = parts;
+        let mut rng_seed = [0; 32];
+        rand::fill(&mut rng_seed);
+        let own_id = *swarm.local_peer_id();
+        Self {
+            config,
+            identity,
+            handshake_id: Identity { peer_id: handshake_id(&own_id) },
+            own_id,
+            swarm,
+            settling,
+            engine: Engine::new(crate::engine::config::EngineConfig::default(), rng_seed),
+            epoch: Instant::now(),
+            peers: Peers::default(),
+            torrents: BTreeMap::new(),
+            directory: Directory::default(),
+            links: BTreeMap::new(),
+            opening: BTreeMap::new(),
+            dialling: BTreeMap::new(),
+            answering: 0,
+            next_number: 0,
+            pool,
+            tracker_client,
+            addresses,
+            commands,
+            link_events: Channel::new(LINK_EVENTS),
+            tracker_events: Channel::new(WORK_QUEUE),
+            store_events: Channel::new(LINK_EVENTS),
+            work: Channel::new(WORK_QUEUE),
+        }
+    }
+
+    /// Runs until told to shut down or until the last handle is gone.
+    pub(crate) async fn run(mut self) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut link_batch = Vec::with_capacity(BATCH);
+        let mut store_batch = Vec::with_capacity(BATCH);
+        loop {
+            let deadline = self.engine.deadline().map(|(moment, _)| self.instant(moment));
+            tokio::select! {
+                event = self.swarm.select_next_some() => self.on_swarm_event(event),
+                _ = self.link_events.receiver.recv_many(&mut link_batch, BATCH) => {
+                    for (link, event) in link_batch.drain(..) {
+                        self.on_link_event(link, event);
+                    }
+                }
+                _ = self.store_events.receiver.recv_many(&mut store_batch, BATCH) => {
+                    for (torrent, event) in store_batch.drain(..) {
+                        self.on_store_event(torrent, event);
+                    }
+                }
+                Some(work) = self.work.receiver.recv() => self.on_work(work),
+                Some(event) = self.tracker_events.receiver.recv() => self.on_tracker_event(event),
+                command = self.commands.recv() => match command {
+                    Some(Command::Add { source, options, reply }) => {
+                        let _ = reply.send(self.add(*source, options));
+                    }
+                    Some(Command::Remove { torrent, done }) => {
+                        self.remove(torrent).await;
+                        let _ = done.send(());
+                    }
+                    Some(Command::Shutdown { done }) => {
+                        self.shut_down().await;
+                        let _ = done.send(());
+                        return;
+                    }
+                    None => return self.shut_down().await,
+                },
+                () = wake_at(deadline) => self.drive(Input::Wake),
+                _ = tick.tick() => self.on_tick(),
+            }
+        }
+    }
+
+    fn now(&self) -> Moment {
+        Moment::from_micros(u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn instant(&self, moment: Moment) -> Instant {
+        self.epoch + moment.since(Moment::ZERO)
+    }
+
+    /// A number never given before: for links and streams being opened.
+    fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
+    /// Tells the engine a fact and carries out what it orders.
+    fn drive(&mut self, input: Input) {
+        self.engine.handle(self.now(), input);
+        // Carrying out an order may bring up another fact (a full queue ends its link), which the
+        // engine answers with further orders: they queue up behind those still to be carried out.
+        while let Some(output) = self.engine.next_output() {
+            if let Some(fact) = self.carry_out(output) {
+                self.engine.handle(self.now(), fact);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) -> Option<Input> {
+        match output {
+            Output::Dial { torrent, peer } => self.dial(torrent, peer),
+            Output::Send { link, message } => self.send(link, message),
+            Output::SendBlock { link, block } => self.send_block(link, block),
+            Output::CheckPiece { torrent, piece } => {
+                self.check_piece(torrent, piece);
+                None
+            }
+            Output::Disconnect { link, reason } => {
+                tracing::debug!(link = link.0, ?reason, "disconnecting");
+                self.drop_link(link)
+            }
+            Output::Completed { torrent } => {
+                self.on_completed(torrent);
+                None
+            }
+        }
+    }
+
+    /// Queues a check beside the loop, which must not wait for room in the disk's queues. The writes of
+    /// the piece are queued already.
+    fn check_piece(&self, torrent: TorrentId, piece: PieceIndex) {
+        let Some(active) = self.torrents.get(&torrent).and_then(TorrentState::active) else { return };
+        let store = active.store.clone();
+        tokio::spawn(async move {
+            if let Err(error) = store.check_piece(piece).await {
+                tracing::debug!(%error, piece = piece.0, "a piece is not checked any more");
+            }
+        });
+    }
+
+    fn on_store_event(&mut self, torrent: TorrentId, event: StoreEvent) {
+        match event {
+            StoreEvent::Checked { piece, verdict } => {
+                if verdict == Verdict::Good
+                    && let Some(active) = self.torrents.get_mut(&torrent).and_then(TorrentState::active_mut)
+                {
+                    active.bytes_done += content_bytes(active.metainfo.layout(), piece);
+                }
+                self.drive(Input::PieceChecked { torrent, piece, verdict });
+            }
+            StoreEvent::Changed { message, pieces } => {
+                for piece in pieces {
+                    self.drive(Input::PieceLost { torrent, piece });
+                }
+                self.warn(torrent, message);
+            }
+            StoreEvent::Failed(error) => self.fail(torrent, error.to_string()),
+        }
+    }
+
+    fn on_work(&mut self, work: Work) {
+        match work {
+            Work::Shaken(setup) => self.on_shaken(*setup),
+            Work::Opened { torrent, result } => self.on_opened(torrent, *result),
+            Work::Fetched(fetched) => self.on_fetched(fetched),
+            Work::Finished { torrent, result } => self.on_finished(torrent, result),
+        }
+    }
+
+    fn on_tracker_event(&mut self, event: TrackerEvent) {
+        match event {
+            TrackerEvent::Found(found) => self.on_discovered(found),
+            TrackerEvent::Failed { torrent, message } => {
+                if let Some(state) = self.torrents.get_mut(&torrent) {
+                    state.silent_trackers += 1;
+                }
+                self.warn(torrent, message);
+            }
+            TrackerEvent::Recovered { torrent, message } => {
+                if let Some(state) = self.torrents.get_mut(&torrent) {
+                    state.silent_trackers = state.silent_trackers.saturating_sub(1);
+                }
+                self.warn(torrent, message);
+            }
+            TrackerEvent::Warned { torrent, message } => {
+                self.warn(torrent, format!("a tracker says: {}", message.escape_debug()));
+            }
+        }
+    }
+
+    fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Wire(event)) => self.on_wire_event(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event {
+                peer,
+                connection,
+                result: Err(error),
+            })) => {
+                tracing::debug!(%peer, %error, "a connection no longer answers");
+                self.swarm.close_connection(connection);
+            }
+            SwarmEvent::NewListenAddr { address, listener_id } => {
+                self.settling.remove(&listener_id);
+                if let Some(Protocol::Tcp(port)) = address.iter().find(|p| matches!(p, Protocol::Tcp(_))) {
+                    self.identity.remember_port(port);
+                }
+                self.publish_addresses();
+            }
+            SwarmEvent::ExpiredListenAddr { .. } | SwarmEvent::ExternalAddrConfirmed { .. } => {
+                self.publish_addresses();
+            }
+            SwarmEvent::ConnectionEstablished { peer_id, .. } => self.on_connected(peer_id),
+            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
+                tracing::debug!(%peer, %error, "dialling failed");
+                self.on_dial_failed(peer);
+            }
+            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener has trouble"),
+            SwarmEvent::ListenerClosed { addresses, reason, listener_id } => {
+                self.settling.remove(&listener_id);
+                tracing::warn!(?addresses, ?reason, "a listener is closed");
+                self.publish_addresses();
+            }
+            _ => {}
+        }
+    }
+
+    /// Where we can be dialled, most widely reachable first; said once every listener is up.
+    fn publish_addresses(&mut self) {
+        if !self.settling.is_empty() {
+            return;
+        }
+        let mut all: Vec<Multiaddr> =
+            self.swarm.external_addresses().chain(self.swarm.listeners()).cloned().collect();
+        all.sort_by_key(|address| (reach(address), !is_tcp(address)));
+        all.dedup();
+        self.addresses.send_if_modified(|old| {
+            let changed = *old != all;
+            *old = all;
+            changed
+        });
+    }
+
+    fn on_tick(&mut self) {
+        let mut links: BTreeMap<TorrentId, Vec<(PeerKey, bool)>> = BTreeMap::new();
+        for entry in self.links.values() {
+            links.entry(entry.torrent).or_default().push((entry.peer, entry.wants_us));
+        }
+        for (id, state) in &mut self.torrents {
+            let links = links.remove(id).unwrap_or_default();
+            state.figures.links.store(links.len() as u64, std::sync::atomic::Ordering::Relaxed);
+            let progress = state.progress(&links);
+            state.tell(TorrentEvent::Progress(progress));
+        }
+        self.ask_for_metainfo();
+    }
+
+    fn warn(&self, torrent: TorrentId, message: String) {
+        if let Some(state) = self.torrents.get(&torrent) {
+            state.tell(TorrentEvent::Warning(message));
+        }
+    }
+}
+
+async fn wake_at(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The handshake's 20-byte id: who made the client (BEP 20), then the end of the libp2p identity, so
+/// that it is the same on every link.
+fn handshake_id(own_id: &PeerId) -> [u8; 20] {
+    let mut id = *b"-SA0100-------------";
+    let bytes = own_id.to_bytes();
+    id[8..].copy_from_slice(&bytes[bytes.len() - 12..]);
+    id
+}
+
+fn is_tcp(address: &Multiaddr) -> bool {
+    address.iter().any(|part| matches!(part, Protocol::Tcp(_)))
+}
+
+/// 0 for addresses that everybody may reach, 1 for those of a local network, 2 for this machine's own.
+fn reach(address: &Multiaddr) -> u8 {
+    match address.iter().next() {
+        Some(Protocol::Ip4(ip)) if ip.is_loopback() => 2,
+        Some(Protocol::Ip4(ip)) if ip.is_private() || ip.is_link_local() => 1,
+        Some(Protocol::Ip6(ip)) if ip.is_loopback() => 2,
+        Some(Protocol::Ip6(ip)) if ip.is_unique_local() || ip.is_unicast_link_local() => 1,
+        _ => 0,
+    }
+}

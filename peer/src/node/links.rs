@@ -1,0 +1,338 @@
+//! From a candidate to a running link: dialling, streams, handshakes, and which of two links stays.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::{Multiaddr, PeerId, Stream};
+use samara_proto::layout::BlockRef;
+use samara_proto::wire::message::Message;
+
+use super::torrent::Phase;
+use super::{NodeLoop, Work};
+use crate::engine::event::{Direction, Input, LinkId, PeerKey, PeerMessage, Source, TorrentId};
+use crate::net::discovery::Discovered;
+use crate::net::link::{Established, Link, LinkEvent, SetupError, greet, respond};
+use crate::net::wire::{Ticket, WireEvent};
+
+/// Inbound handshakes at once; further streams are dropped until some are done.
+const ANSWERING: usize = 128;
+
+/// A running link.
+pub(super) struct LinkEntry {
+    pub(super) link: Link,
+    pub(super) torrent: TorrentId,
+    pub(super) peer: PeerKey,
+    pub(super) direction: Direction,
+    pub(super) wants_us: bool,
+}
+
+/// A dial under way.
+#[derive(Default)]
+pub(super) struct Dialling {
+    /// The torrents that wait for it.
+    torrents: BTreeSet<TorrentId>,
+    /// Addresses to try when those being dialled fail.
+    fallback: Vec<Multiaddr>,
+}
+
+/// Handshakes that ended.
+pub(crate) struct Setup {
+    peer: PeerId,
+    direction: Direction,
+    /// Known beforehand on our own streams only.
+    torrent: Option<TorrentId>,
+    result: Result<Established, SetupError>,
+}
+
+impl NodeLoop {
+    /// Somebody who may have a torrent became known.
+    pub(super) fn on_discovered(&mut self, found: Discovered) {
+        if found.peer == self.own_id || (found.source == Source::Tracker && self.peers.is_full()) {
+            return;
+        }
+        let peer = self.peers.key(found.peer);
+        self.peers.learn(peer, found.addresses);
+        let Some(state) = self.torrents.get_mut(&found.torrent) else { return };
+        state.known.entry(peer).or_default().insert(found.source);
+        match state.phase {
+            Phase::Active(_) => {
+                let (torrent, source) = (found.torrent, found.source);
+                self.drive(Input::Candidate { torrent, peer, source });
+            }
+            Phase::Fetching(_) => self.ask_for_metainfo(),
+            Phase::Checking | Phase::Failed => {}
+        }
+    }
+
+    /// Begins to reach `peer`; gives the fact that it failed if that is clear at once.
+    pub(super) fn dial(&mut self, torrent: TorrentId, peer: PeerKey) -> Option<Input> {
+        let failed = Some(Input::DialFailed { torrent, peer });
+        let Some(id) = self.peers.id(peer) else { return failed };
+        if self.swarm.behaviour().wire.is_connected(&id) {
+            self.open_stream(id, torrent, peer);
+            return None;
+        }
+        let (tcp, others) = self.peers.dialable(peer, self.config.bind);
+        // TCP moves bulk data at half the cost of QUIC; the others are for when it does not get through.
+        let (addresses, fallback) = if tcp.is_empty() { (others, Vec::new()) } else { (tcp, others) };
+        if !self.dial_addresses(id, addresses) {
+            return failed;
+        }
+        let dialling = self.dialling.entry(id).or_default();
+        dialling.torrents.insert(torrent);
+        dialling.fallback = fallback;
+        None
+    }
+
+    fn dial_addresses(&mut self, id: PeerId, addresses: Vec<Multiaddr>) -> bool {
+        if addresses.is_empty() {
+            return false;
+        }
+        let options = DialOpts::peer_id(id)
+            .condition(PeerCondition::DisconnectedAndNotDialing)
+            .addresses(addresses)
+            .build();
+        match self.swarm.dial(options) {
+            Ok(()) | Err(libp2p::swarm::DialError::DialPeerConditionFalse(_)) => true,
+            Err(error) => {
+                tracing::debug!(peer = %id, %error, "cannot dial");
+                false
+            }
+        }
+    }
+
+    pub(super) fn on_connected(&mut self, id: PeerId) {
+        for torrent in self.dialling.remove(&id).unwrap_or_default().torrents {
+            let peer = self.peers.key(id);
+            self.open_stream(id, torrent, peer);
+        }
+    }
+
+    pub(super) fn on_dial_failed(&mut self, id: PeerId) {
+        if self.swarm.is_connected(&id) {
+            return;
+        }
+        let Some(dialling) = self.dialling.get_mut(&id) else { return };
+        let fallback = std::mem::take(&mut dialling.fallback);
+        if self.dial_addresses(id, fallback) {
+            return;
+        }
+        let torrents = self.dialling.remove(&id).unwrap_or_default().torrents;
+        let peer = self.peers.key(id);
+        for torrent in torrents {
+            self.not_reached(torrent, peer);
+        }
+    }
+
+    fn open_stream(&mut self, id: PeerId, torrent: TorrentId, peer: PeerKey) {
+        let ticket = Ticket(self.number());
+        self.opening.insert(ticket, (torrent, peer));
+        self.swarm.behaviour_mut().wire.open(id, ticket);
+    }
+
+    /// An attempt to reach `peer` ended without a link.
+    fn not_reached(&mut self, torrent: TorrentId, peer: PeerKey) {
+        match self.torrents.get(&torrent).map(|state| &state.phase) {
+            Some(Phase::Fetching(_)) => self.on_not_asked(torrent, peer),
+            Some(_) => self.drive(Input::DialFailed { torrent, peer }),
+            None => {}
+        }
+    }
+
+    pub(super) fn on_wire_event(&mut self, event: WireEvent) {
+        match event {
+            WireEvent::Inbound { peer, stream } => self.answer(peer, stream),
+            WireEvent::Opened { peer, ticket, stream } => {
+                if let Some((torrent, key)) = self.opening.remove(&ticket) {
+                    self.introduce(peer, torrent, key, stream);
+                }
+            }
+            WireEvent::OpenFailed { ticket } => {
+                if let Some((torrent, peer)) = self.opening.remove(&ticket) {
+                    self.not_reached(torrent, peer);
+                }
+            }
+        }
+    }
+
+    /// Shakes hands on a stream of ours, or begins to ask it for metainfo.
+    fn introduce(&mut self, id: PeerId, torrent: TorrentId, peer: PeerKey, stream: Stream) {
+        let Some(state) = self.torrents.get(&torrent) else { return };
+        let metainfo = match &state.phase {
+            Phase::Fetching(_) => return self.fetch_from(torrent, peer, stream),
+            Phase::Active(active) => active.metainfo.clone(),
+            Phase::Checking | Phase::Failed => return,
+        };
+        let name = state.names.wire().next().expect("a torrent has a name");
+        let (identity, work) = (self.handshake_id, self.work.sender.clone());
+        tokio::spawn(async move {
+            let result = greet(stream, identity, name, Some(metainfo)).await;
+            let setup = Setup { peer: id, direction: Direction::Outbound, torrent: Some(torrent), result };
+            // Fails only when the node is gone.
+            let _ = work.send(Work::Shaken(Box::new(setup))).await;
+        });
+    }
+
+    /// Shakes hands on a stream a remote opened.
+    fn answer(&mut self, peer: PeerId, stream: Stream) {
+        if self.answering >= ANSWERING {
+            tracing::debug!(%peer, "too many handshakes at once; a stream is dropped");
+            return;
+        }
+        self.answering += 1;
+        let (identity, work, directory) =
+            (self.handshake_id, self.work.sender.clone(), self.directory.clone());
+        tokio::spawn(async move {
+            let lookup = |name| {
+                let known = directory.read().expect("no holder panics");
+                known.get(&name).map(|(_, metainfo)| metainfo.clone())
+            };
+            let result = respond(stream, identity, lookup).await;
+            let setup = Setup { peer, direction: Direction::Inbound, torrent: None, result };
+            // Fails only when the node is gone.
+            let _ = work.send(Work::Shaken(Box::new(setup))).await;
+        });
+    }
+
+    pub(super) fn on_shaken(&mut self, setup: Setup) {
+        if setup.direction == Direction::Inbound {
+            self.answering -= 1;
+        }
+        let peer = self.peers.key(setup.peer);
+        let established = match setup.result {
+            Ok(established) => established,
+            Err(error) => {
+                tracing::debug!(peer = %setup.peer, %error, "no link");
+                if let Some(torrent) = setup.torrent {
+                    self.not_reached(torrent, peer);
+                }
+                return;
+            }
+        };
+        let named = self.directory.read().expect("no holder panics");
+        let torrent = named.get(&established.info_hash).map(|(torrent, _)| *torrent);
+        drop(named);
+        if let Some(torrent) = torrent
+            && setup.peer != self.own_id
+        {
+            self.start_link(torrent, setup.peer, peer, setup.direction, established);
+        }
+    }
+
+    fn start_link(
+        &mut self,
+        torrent: TorrentId,
+        id: PeerId,
+        peer: PeerKey,
+        direction: Direction,
+        established: Established,
+    ) {
+        let twin = self.links.iter().find(|(_, entry)| entry.torrent == torrent && entry.peer == peer);
+        if let Some((&old, entry)) = twin {
+            if !self.newer_stays(id, entry.direction, direction) {
+                tracing::debug!(peer = %id, "a second link is dropped");
+                return;
+            }
+            self.end_link(old);
+        }
+        let Some(state) = self.torrents.get_mut(&torrent) else { return };
+        let Phase::Active(active) = &state.phase else { return };
+        let traits = established.traits();
+        let (metainfo, store) = (active.metainfo.clone(), active.store.clone());
+        if direction == Direction::Inbound {
+            state.known.entry(peer).or_default().insert(Source::Incoming);
+        }
+        let link = LinkId(self.number());
+        let running = Link::start(link, established, metainfo, store, self.link_events.sender.clone());
+        self.links.insert(link, LinkEntry { link: running, torrent, peer, direction, wants_us: false });
+        self.drive(Input::Connected { torrent, peer, link, direction, traits });
+    }
+
+    /// Of two links opened by different ends both keep the one opened by the smaller identity; of two
+    /// opened by the same end the newer, because that end would not have opened it had the old one lived.
+    fn newer_stays(&self, remote: PeerId, old: Direction, new: Direction) -> bool {
+        let ours_stays = self.own_id.to_bytes() < remote.to_bytes();
+        old == new || (new == Direction::Outbound) == ours_stays
+    }
+
+    pub(super) fn on_link_event(&mut self, link: LinkId, event: LinkEvent) {
+        let Some(entry) = self.links.get_mut(&link) else { return };
+        match event {
+            LinkEvent::Received(message) => {
+                match message {
+                    PeerMessage::Interested => entry.wants_us = true,
+                    PeerMessage::NotInterested => entry.wants_us = false,
+                    _ => {}
+                }
+                self.drive(Input::Received { link, message });
+            }
+            LinkEvent::BlockReceived(block) => {
+                let (torrent, peer) = (entry.torrent, entry.peer);
+                if let Some(state) = self.torrents.get_mut(&torrent) {
+                    *state.given.entry(peer).or_default() += u64::from(block.length);
+                    state.figures.downloaded.fetch_add(block.length.into(), Ordering::Relaxed);
+                }
+                self.drive(Input::BlockReceived { link, block });
+            }
+            LinkEvent::BlockSent(block) => {
+                if let Some(state) = self.torrents.get(&entry.torrent) {
+                    state.figures.uploaded.fetch_add(block.length.into(), Ordering::Relaxed);
+                }
+                self.drive(Input::BlockSent { link, block });
+            }
+            LinkEvent::BlockUnreadable(block) => self.drive(Input::BlockUnreadable { link, block }),
+            LinkEvent::Ended(why) => {
+                tracing::debug!(link = link.0, why, "a link ended");
+                self.end_link(link);
+            }
+        }
+    }
+
+    pub(super) fn send(&mut self, link: LinkId, message: PeerMessage) -> Option<Input> {
+        let entry = self.links.get(&link)?;
+        if entry.link.send(on_wire(message)).is_err() {
+            tracing::debug!(link = link.0, "the remote reads too slowly");
+            return self.drop_link(link);
+        }
+        None
+    }
+
+    pub(super) fn send_block(&mut self, link: LinkId, block: BlockRef) -> Option<Input> {
+        let entry = self.links.get(&link)?;
+        if entry.link.send_block(block).is_err() {
+            return self.drop_link(link);
+        }
+        None
+    }
+
+    /// Ends a link and gives the fact for the engine.
+    pub(super) fn drop_link(&mut self, link: LinkId) -> Option<Input> {
+        self.links.remove(&link).map(|_| Input::Disconnected { link })
+    }
+
+    fn end_link(&mut self, link: LinkId) {
+        if let Some(fact) = self.drop_link(link) {
+            self.drive(fact);
+        }
+    }
+}
+
+/// The engine's message as a wire message.
+fn on_wire(message: PeerMessage) -> Message {
+    match message {
+        PeerMessage::Choke => Message::Choke,
+        PeerMessage::Unchoke => Message::Unchoke,
+        PeerMessage::Interested => Message::Interested,
+        PeerMessage::NotInterested => Message::NotInterested,
+        PeerMessage::Have(piece) => Message::Have(piece),
+        PeerMessage::Bitfield(bits) => Message::Bitfield(bits.to_wire()),
+        PeerMessage::HaveAll => Message::HaveAll,
+        PeerMessage::HaveNone => Message::HaveNone,
+        PeerMessage::Request(block) => Message::Request(block),
+        PeerMessage::Cancel(block) => Message::Cancel(block),
+        PeerMessage::Reject(block) => Message::Reject(block),
+        PeerMessage::Suggest(piece) => Message::Suggest(piece),
+        PeerMessage::AllowedFast(piece) => Message::AllowedFast(piece),
+    }
+}

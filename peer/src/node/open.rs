@@ -1,0 +1,112 @@
+//! Slow work at a torrent's beginning, off the loop: metainfo from peers, checking what is on disk.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use libp2p::Stream;
+use samara_proto::infohash::InfoHashes;
+use samara_proto::metainfo::Metainfo;
+use tokio::sync::mpsc;
+
+use super::Work;
+use crate::disk::{Access, DiskPool, Found, OpenError, Store, StoreEvent, StoreOptions};
+use crate::engine::event::{PeerKey, TorrentId};
+use crate::handle::{Role, TorrentEvent};
+use crate::net::link::{Identity, greet};
+use crate::net::metadata::{FetchError, fetch_info, fetch_layers};
+
+/// What opening a torrent's files needs.
+pub(super) struct Opening {
+    pub(super) torrent: TorrentId,
+    pub(super) metainfo: Arc<Metainfo>,
+    pub(super) root: PathBuf,
+    pub(super) role: Role,
+    pub(super) state_dir: Option<PathBuf>,
+    pub(super) pool: DiskPool,
+    pub(super) store_events: mpsc::Sender<(TorrentId, StoreEvent)>,
+    pub(super) events: mpsc::Sender<TorrentEvent>,
+}
+
+/// A torrent's files, opened and checked.
+pub(crate) struct Opened {
+    pub(super) metainfo: Arc<Metainfo>,
+    pub(super) store: Store,
+    pub(super) found: Found,
+}
+
+impl Opening {
+    /// Opens and checks the files, then tells the loop.
+    pub(super) async fn run(self, work: mpsc::Sender<Work>) {
+        let torrent = self.torrent;
+        let result = self.open().await;
+        // Fails only when the node is gone.
+        let _ = work.send(Work::Opened { torrent, result: Box::new(result) }).await;
+    }
+
+    async fn open(self) -> Result<Opened, OpenError> {
+        let Self { torrent, metainfo, root, role, state_dir, pool, store_events, events: news } = self;
+        let access = match role {
+            Role::Seed => Access::ReadOnly,
+            Role::Get => Access::ReadWrite,
+        };
+        let (events, mut receiver) = mpsc::unbounded_channel();
+        let options = StoreOptions { metainfo: metainfo.clone(), root, access, state_dir, pool, events };
+        let progress = move |done, total| {
+            // Figures give way to news.
+            if news.capacity() > news.max_capacity() / 2 {
+                let _ = news.try_send(TorrentEvent::Checking { done, total });
+            }
+        };
+        let (store, found) = Store::open(options, progress).await?;
+        tokio::spawn(async move {
+            while let Some(event) = receiver.recv().await {
+                if store_events.send((torrent, event)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Opened { metainfo, store, found })
+    }
+}
+
+/// What a peer gave, or why not.
+pub(crate) struct Fetched {
+    pub(super) torrent: TorrentId,
+    pub(super) peer: PeerKey,
+    pub(super) result: Result<Box<Metainfo>, FetchError>,
+}
+
+/// Asks a peer for what is missing: everything, or the piece layers of `partial`.
+pub(super) async fn fetch(
+    torrent: TorrentId,
+    peer: PeerKey,
+    stream: Stream,
+    identity: Identity,
+    names: InfoHashes,
+    partial: Option<Metainfo>,
+) -> Fetched {
+    let result = async {
+        let name = names.wire().next().expect("a torrent has a name");
+        let mut link = greet(stream, identity, name, None).await.map_err(FetchError::Setup)?;
+        let metainfo = match partial {
+            Some(metainfo) => metainfo,
+            None => fetch_info(&mut link, &names).await?,
+        };
+        fetch_layers(&mut link, &metainfo).await?;
+        Ok(Box::new(metainfo))
+    }
+    .await;
+    Fetched { torrent, peer, result }
+}
+
+/// Metainfo kept from an earlier session, if it is there and is what the link names.
+pub(super) fn saved_metainfo(path: &Path, names: &InfoHashes) -> Option<Arc<Metainfo>> {
+    let bytes = std::fs::read(path).ok()?;
+    let metainfo = Metainfo::from_bytes(&bytes).ok()?;
+    metainfo.is_named_by(names).then(|| Arc::new(metainfo))
+}
+
+/// Keeps metainfo for a later session: written whole or not at all.
+pub(super) fn save_metainfo(path: &Path, metainfo: &Metainfo) -> std::io::Result<()> {
+    crate::disk::write_whole(path, &metainfo.to_bytes())
+}

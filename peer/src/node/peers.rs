@@ -1,0 +1,124 @@
+//! Everybody the node has heard of: numbers for the engine, addresses for the dialler.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use libp2p::multiaddr::Protocol;
+use libp2p::{Multiaddr, PeerId};
+
+use crate::engine::event::PeerKey;
+use crate::net::transport::stays_on;
+
+/// Addresses kept of one peer; a signed record holds eight.
+const ADDRESSES_PER_PEER: usize = 16;
+/// Peers remembered; the addresses of further ones are not kept.
+const PEERS: usize = 100_000;
+
+/// Numbers and addresses of remote identities.
+#[derive(Default)]
+pub(super) struct Peers {
+    keys: BTreeMap<PeerId, PeerKey>,
+    entries: BTreeMap<PeerKey, Entry>,
+    next: u64,
+}
+
+struct Entry {
+    id: PeerId,
+    addresses: BTreeSet<Multiaddr>,
+}
+
+impl Peers {
+    /// The number of `id`, given now if it is new.
+    pub(super) fn key(&mut self, id: PeerId) -> PeerKey {
+        if let Some(&key) = self.keys.get(&id) {
+            return key;
+        }
+        let key = PeerKey(self.next);
+        self.next += 1;
+        self.keys.insert(id, key);
+        self.entries.insert(key, Entry { id, addresses: BTreeSet::new() });
+        key
+    }
+
+    /// Whether so many peers are known that new ones from public sources are not taken up.
+    pub(super) fn is_full(&self) -> bool {
+        self.entries.len() >= PEERS
+    }
+
+    /// The identity behind a number.
+    pub(super) fn id(&self, key: PeerKey) -> Option<PeerId> {
+        self.entries.get(&key).map(|entry| entry.id)
+    }
+
+    /// Learns where `key` says it can be dialled; replaces what it said before, because a signed record
+    /// is complete.
+    pub(super) fn learn(&mut self, key: PeerKey, addresses: impl IntoIterator<Item = Multiaddr>) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        let fresh: BTreeSet<Multiaddr> = addresses
+            .into_iter()
+            .filter_map(|address| bare(address, entry.id))
+            .take(ADDRESSES_PER_PEER)
+            .collect();
+        if !fresh.is_empty() {
+            entry.addresses = fresh;
+        }
+    }
+
+    /// Where to dial `key` from a node bound to `bind`: TCP addresses, and the others.
+    pub(super) fn dialable(&self, key: PeerKey, bind: Option<IpAddr>) -> (Vec<Multiaddr>, Vec<Multiaddr>) {
+        let Some(entry) = self.entries.get(&key) else { return Default::default() };
+        let usable = entry.addresses.iter().filter(|address| stays_on(bind, address)).cloned();
+        usable.partition(|address| address.iter().any(|part| matches!(part, Protocol::Tcp(_))))
+    }
+}
+
+/// The address without a trailing `/p2p/…`; `None` if that names somebody else.
+fn bare(mut address: Multiaddr, id: PeerId) -> Option<Multiaddr> {
+    if let Some(Protocol::P2p(named)) = address.iter().last() {
+        if named != id {
+            return None;
+        }
+        address.pop();
+    }
+    Some(address)
+}
+
+/// The identity at the end of an address that a user gave, if there is one.
+pub(super) fn named_peer(address: &Multiaddr) -> Option<PeerId> {
+    match address.iter().last() {
+        Some(Protocol::P2p(id)) => Some(id),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Multiaddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn one_identity_has_one_number() {
+        let mut peers = Peers::default();
+        let id = PeerId::random();
+        let key = peers.key(id);
+        assert_eq!(peers.key(id), key);
+        assert_ne!(peers.key(PeerId::random()), key);
+        assert_eq!(peers.id(key), Some(id));
+    }
+
+    #[test]
+    fn tcp_is_told_from_the_rest_and_foreign_names_are_dropped() {
+        let mut peers = Peers::default();
+        let id = PeerId::random();
+        let key = peers.key(id);
+        let own = format!("/ip4/127.0.0.1/tcp/1/p2p/{id}");
+        let other = format!("/ip4/127.0.0.1/tcp/2/p2p/{}", PeerId::random());
+        peers.learn(key, [address(&own), address(&other), address("/ip4/127.0.0.1/udp/1/quic-v1")]);
+        let (tcp, rest) = peers.dialable(key, None);
+        assert_eq!(tcp, [address("/ip4/127.0.0.1/tcp/1")]);
+        assert_eq!(rest, [address("/ip4/127.0.0.1/udp/1/quic-v1")]);
+    }
+}

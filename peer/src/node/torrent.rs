@@ -1,0 +1,188 @@
+//! What the node keeps of one torrent besides what the engine decides on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use samara_proto::infohash::InfoHashes;
+use samara_proto::layout::{Layout, PieceIndex};
+use samara_proto::metainfo::Metainfo;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::disk::Store;
+use crate::engine::event::{PeerKey, Source};
+use crate::handle::{Progress, Role, Stage, TorrentEvent};
+use crate::net::discovery::tracker::Figures;
+
+/// How far a torrent has come.
+pub(super) enum Phase {
+    /// The metainfo, or a part needed to check content, is being fetched from peers.
+    Fetching(Box<Fetching>),
+    /// What is on disk is being checked.
+    Checking,
+    /// The engine has it.
+    Active(Active),
+    /// It cannot go on.
+    Failed,
+}
+
+/// A torrent whose metainfo is not complete yet.
+#[derive(Default)]
+pub(super) struct Fetching {
+    /// The info dictionary, if only piece layers are missing.
+    pub(super) partial: Option<Metainfo>,
+    /// Peers being asked now.
+    pub(super) asking: BTreeSet<PeerKey>,
+    /// Peers that failed, how often, and when they may be asked again.
+    pub(super) failed: BTreeMap<PeerKey, (u32, Instant)>,
+    /// The conversations; dropped with the phase.
+    pub(super) tasks: JoinSet<()>,
+}
+
+/// A torrent the engine has.
+pub(super) struct Active {
+    pub(super) metainfo: Arc<Metainfo>,
+    pub(super) store: Store,
+    pub(super) bytes_done: u64,
+    pub(super) completed: bool,
+}
+
+/// One torrent.
+pub(super) struct TorrentState {
+    pub(super) names: InfoHashes,
+    pub(super) root: PathBuf,
+    pub(super) role: Role,
+    pub(super) trackers: Vec<String>,
+    pub(super) events: mpsc::Sender<TorrentEvent>,
+    pub(super) phase: Phase,
+    /// Everybody known to take part, and every source that named them.
+    pub(super) known: BTreeMap<PeerKey, BTreeSet<Source>>,
+    /// Who gave how many content bytes.
+    pub(super) given: BTreeMap<PeerKey, u64>,
+    pub(super) figures: Arc<Figures>,
+    /// Turns true when the torrent is left: announcers say goodbye.
+    pub(super) stop: watch::Sender<bool>,
+    pub(super) announcers: JoinSet<()>,
+    /// Announce URLs that do not answer now.
+    pub(super) silent_trackers: usize,
+    pub(super) added: Instant,
+    pub(super) rates: Rates,
+}
+
+impl TorrentState {
+    /// Tells the embedding program. Figures give way to news when it does not keep up.
+    pub(super) fn tell(&self, event: TorrentEvent) {
+        let is_figure = matches!(event, TorrentEvent::Progress(_) | TorrentEvent::Checking { .. });
+        if is_figure && self.events.capacity() < self.events.max_capacity() / 2 {
+            return;
+        }
+        if self.events.try_send(event).is_err() {
+            tracing::debug!("nobody listens to this torrent's events");
+        }
+    }
+
+    pub(super) fn active(&self) -> Option<&Active> {
+        match &self.phase {
+            Phase::Active(active) => Some(active),
+            _ => None,
+        }
+    }
+
+    pub(super) fn active_mut(&mut self) -> Option<&mut Active> {
+        match &mut self.phase {
+            Phase::Active(active) => Some(active),
+            _ => None,
+        }
+    }
+
+    /// The source under which bytes from `peer` are counted: the first that is not chance contact.
+    fn credited(&self, peer: PeerKey) -> Source {
+        let sources = self.known.get(&peer);
+        sources.and_then(|sources| sources.first().copied()).unwrap_or(Source::Incoming)
+    }
+
+    /// Content bytes received, by the source that found the giving peer.
+    pub(super) fn bytes_from(&self) -> Vec<(Source, u64)> {
+        let mut sums = BTreeMap::new();
+        for (&peer, &bytes) in &self.given {
+            *sums.entry(self.credited(peer)).or_default() += bytes;
+        }
+        sums.into_iter().collect()
+    }
+
+    /// A moment's figures; `links` are the linked peers and whether each wants something from us.
+    pub(super) fn progress(&mut self, links: &[(PeerKey, bool)]) -> Progress {
+        let uploaded = self.figures.uploaded.load(Ordering::Relaxed);
+        let downloaded = self.figures.downloaded.load(Ordering::Relaxed);
+        self.rates.update(Instant::now(), downloaded, uploaded);
+        let (bytes_done, bytes_total) =
+            self.active().map_or((0, 0), |active| (active.bytes_done, active.metainfo.layout().total_size()));
+        let (stage, autonomy) = self.stage(links);
+        Progress {
+            bytes_done,
+            bytes_total,
+            down_rate: self.rates.down as u64,
+            up_rate: self.rates.up as u64,
+            peers: links.len(),
+            interested_peers: links.iter().filter(|(_, wants_us)| *wants_us).count(),
+            stage,
+            autonomy,
+        }
+    }
+
+    /// How much of the swarm would be found again without a tracker.
+    fn stage(&self, links: &[(PeerKey, bool)]) -> (Stage, f64) {
+        let otherwise = |sources: &BTreeSet<Source>| {
+            sources.iter().any(|source| !matches!(source, Source::Tracker | Source::Incoming))
+        };
+        let findable = links.iter().filter(|(peer, _)| self.known.get(peer).is_some_and(otherwise)).count();
+        let autonomy = if links.is_empty() { 0.0 } else { findable as f64 / links.len() as f64 };
+        let tracker_gone = self.silent_trackers >= self.trackers.len();
+        let stage = match (links.is_empty(), tracker_gone) {
+            (false, true) => Stage::Autonomous,
+            _ if autonomy > 0.0 => Stage::Hybrid,
+            _ => Stage::Assisted,
+        };
+        (stage, autonomy)
+    }
+}
+
+/// Content bytes of a piece: v1 padding inside it is exchanged but is nobody's content.
+pub(super) fn content_bytes(layout: &Layout, piece: PieceIndex) -> u64 {
+    let whole = samara_proto::layout::BlockRef { piece, begin: 0, length: layout.piece_size(piece) };
+    let real = layout.segments(whole).filter(|segment| segment.file.is_some());
+    real.map(|segment| u64::from(segment.length)).sum()
+}
+
+/// Smoothed transfer rates in bytes a second.
+pub(super) struct Rates {
+    at: Instant,
+    down_total: u64,
+    up_total: u64,
+    down: f64,
+    up: f64,
+}
+
+impl Rates {
+    /// How fast old rates are forgotten.
+    const MEMORY: Duration = Duration::from_secs(3);
+
+    pub(super) fn new(now: Instant) -> Self {
+        Self { at: now, down_total: 0, up_total: 0, down: 0.0, up: 0.0 }
+    }
+
+    fn update(&mut self, now: Instant, down_total: u64, up_total: u64) {
+        let elapsed = now.duration_since(self.at).as_secs_f64();
+        if elapsed < 0.05 {
+            return;
+        }
+        let keep = (-elapsed / Self::MEMORY.as_secs_f64()).exp();
+        let smooth = |old: f64, bytes: u64| old * keep + bytes as f64 / elapsed * (1.0 - keep);
+        self.down = smooth(self.down, down_total.saturating_sub(self.down_total));
+        self.up = smooth(self.up, up_total.saturating_sub(self.up_total));
+        (self.at, self.down_total, self.up_total) = (now, down_total, up_total);
+    }
+}

@@ -1,0 +1,363 @@
+//! A torrent's life on the node: added, its metainfo fetched, its files checked, active, complete, left.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use libp2p::Stream;
+use samara_proto::infohash::InfoHashes;
+use samara_proto::metainfo::Metainfo;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::open::{self, Fetched, Opened, Opening};
+use super::peers::named_peer;
+use super::torrent::{Active, Fetching, Phase, Rates, TorrentState, content_bytes};
+use super::{NodeLoop, Work};
+use crate::disk::{OpenError, StoreError};
+use crate::engine::event::{Aim, Content, Input, PeerKey, Source, TorrentId};
+use crate::handle::{AddError, AddOptions, Role, Torrent, TorrentEvent, TorrentSource};
+use crate::net::discovery::Discovered;
+use crate::net::discovery::tracker::{Announcer, Figures};
+use crate::net::metadata::lacks_layers;
+
+/// News of a torrent waiting for the embedding program.
+const EVENTS: usize = 256;
+/// Peers asked for metainfo at once.
+const ASKING: usize = 8;
+/// First wait before a peer that could not give metainfo is asked again; doubled each time.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// A tracker that does not take our goodbye by then will find out by itself.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+impl NodeLoop {
+    pub(super) fn add(&mut self, source: TorrentSource, options: AddOptions) -> Result<Torrent, AddError> {
+        let (names, metainfo, link) = match source {
+            TorrentSource::Metainfo(metainfo) => (metainfo.info_hashes(), Some(metainfo), None),
+            TorrentSource::Magnet(magnet) => {
+                let mut files = self.torrent_files(&magnet.hashes);
+                let saved = files.find_map(|file| open::saved_metainfo(&file, &magnet.hashes));
+                (magnet.hashes, saved, Some(magnet))
+            }
+        };
+        if self.torrents.values().any(|state| names.wire().any(|name| state.names.answers_to(name))) {
+            return Err(AddError::Duplicate);
+        }
+        let mut trackers = options.trackers;
+        if let Some(metainfo) = &metainfo {
+            trackers.extend(metainfo.trackers().iter().flatten().cloned());
+        }
+        let mut peers = options.peers;
+        if let Some(magnet) = link {
+            trackers.extend(magnet.trackers);
+            peers.extend(magnet.peers.iter().filter_map(|address| address.parse().ok()));
+        }
+        trackers.sort();
+        trackers.dedup();
+        let torrent = TorrentId(u32::try_from(self.number()).map_err(|_| AddError::Duplicate)?);
+        let (events, receiver) = mpsc::channel(EVENTS);
+        let figures = Arc::new(Figures::default());
+        figures.left.store(u64::MAX, Ordering::Relaxed);
+        let state = TorrentState {
+            names,
+            root: options.root,
+            role: options.role,
+            trackers,
+            events,
+            phase: Phase::Checking,
+            known: BTreeMap::new(),
+            given: BTreeMap::new(),
+            figures,
+            stop: watch::Sender::new(false),
+            announcers: JoinSet::new(),
+            silent_trackers: 0,
+            added: Instant::now(),
+            rates: Rates::new(Instant::now()),
+        };
+        self.torrents.insert(torrent, state);
+        match metainfo {
+            Some(metainfo) => self.on_metainfo(torrent, metainfo),
+            None => self.fetch(torrent, None),
+        }
+        for address in peers {
+            if let Some(peer) = named_peer(&address) {
+                let (addresses, source) = (vec![address], Source::Link);
+                self.on_discovered(Discovered { torrent, peer, addresses, source });
+            } else {
+                self.warn(
+                    torrent,
+                    format!("{address} does not end in /p2p/<peer id>, so it cannot be dialled"),
+                );
+            }
+        }
+        Ok(Torrent { id: torrent, names, events: receiver })
+    }
+
+    /// The metainfo is known: fetch what it still lacks, or check the files.
+    fn on_metainfo(&mut self, torrent: TorrentId, metainfo: Arc<Metainfo>) {
+        let role = self.torrents[&torrent].role;
+        if role == Role::Get && lacks_layers(&metainfo) {
+            return self.fetch(torrent, Some(Arc::unwrap_or_clone(metainfo)));
+        }
+        self.check(torrent, metainfo);
+    }
+
+    fn fetch(&mut self, torrent: TorrentId, partial: Option<Metainfo>) {
+        let Some(state) = self.torrents.get_mut(&torrent) else { return };
+        state.phase = Phase::Fetching(Box::new(Fetching { partial, ..Fetching::default() }));
+        self.announce(torrent);
+    }
+
+    fn check(&mut self, torrent: TorrentId, metainfo: Arc<Metainfo>) {
+        let Some(state) = self.torrents.get_mut(&torrent) else { return };
+        state.phase = Phase::Checking;
+        state.names = metainfo.info_hashes();
+        state.tell(TorrentEvent::Metainfo(metainfo.clone()));
+        let opening = Opening {
+            torrent,
+            metainfo,
+            root: state.root.clone(),
+            role: state.role,
+            state_dir: self.config.state_dir.clone(),
+            pool: self.pool.clone(),
+            store_events: self.store_events.sender.clone(),
+            events: state.events.clone(),
+        };
+        tokio::spawn(opening.run(self.work.sender.clone()));
+    }
+
+    pub(super) fn on_opened(&mut self, torrent: TorrentId, result: Result<Opened, OpenError>) {
+        let Opened { metainfo, store, found } = match result {
+            Ok(opened) => opened,
+            Err(error) => return self.fail(torrent, error.to_string()),
+        };
+        let Some(state) = self.torrents.get_mut(&torrent) else { return };
+        let layout = metainfo.layout().clone();
+        let bytes_done = found.verified.iter_ones().map(|piece| content_bytes(&layout, piece)).sum();
+        state.figures.left.store(layout.total_size() - bytes_done, Ordering::Relaxed);
+        state.phase =
+            Phase::Active(Active { metainfo: metainfo.clone(), store, bytes_done, completed: false });
+        for warning in found.warnings {
+            state.tell(TorrentEvent::Warning(warning));
+        }
+        state.tell(TorrentEvent::Ready { bytes_present: bytes_done });
+        let mut directory = self.directory.write().expect("no holder panics");
+        for name in state.names.wire() {
+            directory.insert(name, (torrent, metainfo.clone()));
+        }
+        drop(directory);
+        let known: Vec<(PeerKey, Source)> =
+            state.known.iter().filter_map(|(&peer, sources)| Some((peer, *sources.first()?))).collect();
+        let role = state.role;
+        self.announce(torrent);
+        let is_complete = found.verified.is_full();
+        let aim = match role {
+            Role::Seed => Aim::Serve,
+            Role::Get => Aim::Fetch,
+        };
+        let content = Content { layout, verified: found.verified, stored: found.stored };
+        self.drive(Input::AddTorrent { torrent, content, aim });
+        if is_complete {
+            self.on_completed(torrent);
+        }
+        for (peer, source) in known {
+            self.drive(Input::Candidate { torrent, peer, source });
+        }
+    }
+
+    /// Starts an announcer for each tracker and each name that has none yet.
+    fn announce(&mut self, torrent: TorrentId) {
+        let Some(state) = self.torrents.get_mut(&torrent) else { return };
+        if !self.config.use_trackers || !state.announcers.is_empty() {
+            return;
+        }
+        for url in &state.trackers {
+            if !url.starts_with("http://") && !url.starts_with("https://") {
+                state.silent_trackers += 1;
+                let why = "it is not asked, because only HTTP trackers can name peers that speak libp2p";
+                state.tell(TorrentEvent::Warning(format!("tracker {url}: {why}")));
+                continue;
+            }
+            for info_hash in state.names.wire() {
+                let announcer = Announcer {
+                    torrent,
+                    info_hash,
+                    url: url.clone(),
+                    keypair: self.identity.keypair().clone(),
+                    peer_id: self.handshake_id.peer_id,
+                    addresses: self.addresses.subscribe(),
+                    figures: state.figures.clone(),
+                    client: self.tracker_client.clone(),
+                    events: self.tracker_events.sender.clone(),
+                    stop: state.stop.subscribe(),
+                };
+                state.announcers.spawn(announcer.run());
+            }
+        }
+    }
+
+    /// Asks known peers for metainfo that is still missing, a few at a time.
+    pub(super) fn ask_for_metainfo(&mut self) {
+        let now = Instant::now();
+        let mut due = Vec::new();
+        for (&torrent, state) in &mut self.torrents {
+            let Phase::Fetching(fetching) = &mut state.phase else { continue };
+            let may_ask = |peer: &PeerKey| {
+                !fetching.asking.contains(peer) && fetching.failed.get(peer).is_none_or(|(_, at)| *at <= now)
+            };
+            let room = ASKING.saturating_sub(fetching.asking.len());
+            let next: Vec<PeerKey> = state.known.keys().copied().filter(may_ask).take(room).collect();
+            fetching.asking.extend(&next);
+            due.extend(next.into_iter().map(|peer| (torrent, peer)));
+        }
+        for (torrent, peer) in due {
+            if self.dial(torrent, peer).is_some() {
+                self.on_not_asked(torrent, peer);
+            }
+        }
+    }
+
+    /// A peer could not be asked, or could not give what was asked.
+    pub(super) fn on_not_asked(&mut self, torrent: TorrentId, peer: PeerKey) {
+        let Some(state) = self.torrents.get_mut(&torrent) else { return };
+        let Phase::Fetching(fetching) = &mut state.phase else { return };
+        fetching.asking.remove(&peer);
+        let (failures, again) = fetching.failed.entry(peer).or_insert((0, Instant::now()));
+        *again = Instant::now() + ASK_AGAIN * (1 << (*failures).min(6));
+        *failures += 1;
+    }
+
+    /// Asks on a stream of ours.
+    pub(super) fn fetch_from(&mut self, torrent: TorrentId, peer: PeerKey, stream: Stream) {
+        let Some(state) = self.torrents.get_mut(&torrent) else { return };
+        let Phase::Fetching(fetching) = &mut state.phase else { return };
+        let ask =
+            open::fetch(torrent, peer, stream, self.handshake_id, state.names, fetching.partial.clone());
+        let work = self.work.sender.clone();
+        fetching.tasks.spawn(async move {
+            // Fails only when the node is gone.
+            let _ = work.send(Work::Fetched(ask.await)).await;
+        });
+    }
+
+    pub(super) fn on_fetched(&mut self, fetched: Fetched) {
+        let Fetched { torrent, peer, result } = fetched;
+        if !self.torrents.get(&torrent).is_some_and(|state| matches!(state.phase, Phase::Fetching(_))) {
+            return;
+        }
+        match result {
+            Ok(metainfo) => {
+                for file in self.torrent_files(&metainfo.info_hashes()) {
+                    if let Err(error) = open::save_metainfo(&file, &metainfo) {
+                        self.warn(torrent, format!("the metainfo could not be saved for next time: {error}"));
+                    }
+                }
+                self.check(torrent, Arc::new(*metainfo));
+            }
+            Err(error) if error.is_final() => self.fail(torrent, error.to_string()),
+            Err(error) => {
+                tracing::debug!(%error, "a peer could not give the metainfo");
+                self.on_not_asked(torrent, peer);
+            }
+        }
+    }
+
+    /// Every piece is verified: bring the files into their final state, then say so.
+    pub(super) fn on_completed(&mut self, torrent: TorrentId) {
+        let Some(state) = self.torrents.get_mut(&torrent) else { return };
+        let Some(active) = state.active_mut() else { return };
+        if std::mem::replace(&mut active.completed, true) {
+            return;
+        }
+        let (store, work) = (active.store.clone(), self.work.sender.clone());
+        tokio::spawn(async move {
+            let result = store.flush().await;
+            // Fails only when the node is gone.
+            let _ = work.send(Work::Finished { torrent, result }).await;
+        });
+    }
+
+    pub(super) fn on_finished(&mut self, torrent: TorrentId, result: Result<(), StoreError>) {
+        if let Err(error) = result {
+            return self.fail(torrent, error.to_string());
+        }
+        let Some(state) = self.torrents.get_mut(&torrent) else { return };
+        let Some(active) = state.active() else { return };
+        let bytes = active.metainfo.layout().total_size();
+        state.figures.left.store(0, Ordering::Relaxed);
+        state.tell(TorrentEvent::Complete {
+            bytes,
+            elapsed: state.added.elapsed(),
+            bytes_from: state.bytes_from(),
+            peers: state.given.len(),
+        });
+    }
+
+    /// The torrent cannot go on; what is verified stays.
+    pub(super) fn fail(&mut self, torrent: TorrentId, message: String) {
+        let Some(state) = self.torrents.get_mut(&torrent) else { return };
+        if matches!(state.phase, Phase::Failed) {
+            return;
+        }
+        let _ = state.stop.send(true);
+        let phase = std::mem::replace(&mut state.phase, Phase::Failed);
+        state.tell(TorrentEvent::Failed(message));
+        self.retire(torrent);
+        if let Phase::Active(active) = phase {
+            tokio::spawn(async move {
+                if let Err(error) = active.store.close().await {
+                    tracing::warn!(%error, "resume data could not be saved");
+                }
+            });
+        }
+    }
+
+    /// Takes the torrent off engine and directory; links end.
+    fn retire(&mut self, torrent: TorrentId) {
+        self.directory.write().expect("no holder panics").retain(|_, (id, _)| *id != torrent);
+        self.drive(Input::RemoveTorrent { torrent });
+        self.links.retain(|_, entry| entry.torrent != torrent);
+    }
+
+    pub(super) async fn remove(&mut self, torrent: TorrentId) {
+        self.retire(torrent);
+        if let Some(state) = self.torrents.remove(&torrent) {
+            leave(state).await;
+        }
+    }
+
+    pub(super) async fn shut_down(&mut self) {
+        let ids: Vec<TorrentId> = self.torrents.keys().copied().collect();
+        for torrent in &ids {
+            self.retire(*torrent);
+        }
+        let left = std::mem::take(&mut self.torrents).into_values().map(leave);
+        futures::future::join_all(left).await;
+    }
+
+    /// Where fetched metainfo is kept from session to session: under each name, because a link may carry
+    /// only one.
+    fn torrent_files(&self, names: &InfoHashes) -> impl Iterator<Item = PathBuf> + use<> {
+        let folder = self.config.state_dir.as_ref().map(|dir| dir.join("torrents"));
+        let names = names.wire();
+        folder
+            .into_iter()
+            .zip([names])
+            .flat_map(|(folder, names)| names.map(move |name| folder.join(format!("{name}.torrent"))))
+    }
+}
+
+/// Saves what is needed to resume, and says goodbye to the trackers.
+async fn leave(mut state: TorrentState) {
+    let _ = state.stop.send(true);
+    if let Phase::Active(active) = &state.phase
+        && let Err(error) = active.store.close().await
+    {
+        tracing::warn!(%error, "resume data could not be saved");
+    }
+    let goodbyes = async { while state.announcers.join_next().await.is_some() {} };
+    // Whoever has not answered by then is not waited for.
+    let _ = tokio::time::timeout(GOODBYE, goodbyes).await;
+}
