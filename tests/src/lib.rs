@@ -1,6 +1,8 @@
 //! The harness: rules on the source text, made-up content, and real processes under test.
 
+pub mod cluster;
 pub mod content;
 pub mod process;
+pub mod rogue;
 pub mod scene;
 pub mod tidy;

@@ -1,0 +1,112 @@
+//! A peer that speaks the wire and lies.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use libp2p::identity::Keypair;
+use libp2p::swarm::SwarmEvent;
+use libp2p::{Multiaddr, Stream};
+use samara_peer::net::behaviour::BehaviourEvent;
+use samara_peer::net::link::{Established, Identity, Incoming, respond};
+use samara_peer::net::transport;
+use samara_peer::net::wire::WireEvent;
+use samara_proto::layout::BlockRef;
+use samara_proto::metainfo::Metainfo;
+use samara_proto::wire::message::Message;
+
+/// What it does to whoever connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// Has everything, and flips a bit in every block it sends.
+    CorruptBlocks,
+    /// Has everything, unchokes, and never answers a request.
+    NoAnswer,
+    /// Announces a frame of four gibibytes.
+    HugeFrame,
+    /// Sends pseudo-random bytes in place of a handshake.
+    Noise,
+    /// Claims pieces that the torrent does not have.
+    PiecesBeyondTheEnd,
+    /// Sends blocks that nobody asked for.
+    UnaskedBlocks,
+}
+
+/// Starts a lying peer; returns where it can be dialled. It lies until the runtime ends.
+///
+/// # Panics
+/// When it cannot listen.
+pub async fn start(lie: Lie, metainfo: Arc<Metainfo>, content: &Path) -> Multiaddr {
+    let bytes: Arc<[u8]> = std::fs::read(content).expect("a single file").into();
+    let keypair = Keypair::generate_ed25519();
+    let peer_id = keypair.public().to_peer_id();
+    let mut swarm =
+        transport::build(&keypair, Some(IpAddr::from([127, 0, 0, 1]))).expect("a swarm on loopback");
+    swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().expect("an address")).expect("a free port");
+    let address = loop {
+        if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
+            break address;
+        }
+    };
+    tokio::spawn(async move {
+        loop {
+            if let SwarmEvent::Behaviour(BehaviourEvent::Wire(WireEvent::Inbound { stream, .. })) =
+                swarm.select_next_some().await
+            {
+                tokio::spawn(lie_on(stream, lie, metainfo.clone(), bytes.clone()));
+            }
+        }
+    });
+    address.with_p2p(peer_id).expect("an address without an identity")
+}
+
+async fn lie_on(stream: Stream, lie: Lie, metainfo: Arc<Metainfo>, content: Arc<[u8]>) {
+    if lie == Lie::Noise {
+        return make_noise(stream).await;
+    }
+    let identity = Identity { peer_id: *b"-XX0000-000000000000" };
+    let Ok(mut link) = respond(stream, identity, |_| Some(metainfo.clone())).await else { return };
+    // Whatever the victim does to the stream is its right.
+    let _ = lie_along(&mut link, lie, &metainfo, &content).await;
+}
+
+async fn make_noise(mut stream: Stream) {
+    let noise: Vec<u8> = (0..100_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let _ = futures::AsyncWriteExt::write_all(&mut stream, &noise).await;
+    let _ = futures::AsyncWriteExt::close(&mut stream).await;
+}
+
+async fn lie_along(
+    link: &mut Established,
+    lie: Lie,
+    metainfo: &Metainfo,
+    content: &[u8],
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    link.writer.push(&Message::HaveAll);
+    link.writer.push(&Message::Unchoke);
+    let past_the_end = samara_proto::layout::PieceIndex(metainfo.layout().piece_count());
+    match lie {
+        Lie::HugeFrame => link.writer.push_bytes(&u32::MAX.to_be_bytes()),
+        Lie::PiecesBeyondTheEnd => link.writer.push(&Message::Have(past_the_end)),
+        Lie::UnaskedBlocks => {
+            let block = BlockRef { piece: Default::default(), begin: 0, length: 16 << 10 };
+            for _ in 0..10_000 {
+                link.writer.push_block(block, &vec![0; block.length as usize]);
+            }
+        }
+        Lie::CorruptBlocks | Lie::NoAnswer | Lie::Noise => {}
+    }
+    link.writer.flush().await?;
+    loop {
+        let Incoming::Message(message) = link.reader.next(&link.limits, |_| false).await? else { continue };
+        if let (Message::Request(block), Lie::CorruptBlocks) = (message, lie) {
+            let begin =
+                block.piece.0 as usize * metainfo.layout().piece_length() as usize + block.begin as usize;
+            let mut bytes = content[begin..begin + block.length as usize].to_vec();
+            bytes[0] ^= 1;
+            link.writer.push_block(block, &bytes);
+            link.writer.flush().await?;
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Transfers between real nodes in one process, some of them with liars about.
+
+use std::time::Duration;
+
+use samara_peer::engine::event::Source;
+use samara_peer::handle::TorrentSource;
+use samara_proto::infohash::InfoHashes;
+use samara_proto::metainfo::Format;
+use samara_tests::cluster::{Cluster, TRANSFER, bare_magnet, finish, get, metainfo_of, seed};
+use samara_tests::content;
+use samara_tests::rogue::{self, Lie};
+
+const MIB: u64 = 1 << 20;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_arrives_by_a_link_that_names_a_peer() {
+    let cluster = Cluster::new();
+    let metainfo = cluster.file("one.bin", 8 * MIB + 5, Format::V1);
+    let giver = cluster.node("giver").await;
+    let taker = cluster.node("taker").await;
+    seed(&giver, &metainfo, &cluster.path(""), &[]).await;
+
+    let source = bare_magnet(metainfo.info_hashes());
+    let mut torrent = get(&taker, source, &cluster.path("out"), &giver.addresses()).await;
+    let completed = finish(&mut torrent, TRANSFER).await;
+
+    assert_eq!(completed.bytes, 8 * MIB + 5);
+    assert_eq!(completed.bytes_from.iter().map(|(source, _)| *source).collect::<Vec<_>>(), [Source::Link]);
+    assert_same(&cluster, "one.bin");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_v2_link_fetches_its_piece_layers_from_peers() {
+    let cluster = Cluster::new();
+    content::write_folder(&cluster.path("tree"), 40, 6 * MIB, 11).expect("writable");
+    let metainfo = metainfo_of(&cluster.path("tree"), Format::V2);
+    let giver = cluster.node("giver").await;
+    let taker = cluster.node("taker").await;
+    seed(&giver, &metainfo, &cluster.path(""), &[]).await;
+
+    let source = bare_magnet(metainfo.info_hashes());
+    let mut torrent = get(&taker, source, &cluster.path("out"), &giver.addresses()).await;
+    finish(&mut torrent, TRANSFER).await;
+
+    assert_same(&cluster, "tree");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hybrid_is_one_swarm_under_either_name() {
+    let cluster = Cluster::new();
+    let metainfo = cluster.file("both.bin", 3 * MIB, Format::Hybrid);
+    let InfoHashes::Hybrid(v1, v2) = metainfo.info_hashes() else { panic!("a hybrid has two names") };
+    let giver = cluster.node("giver").await;
+    seed(&giver, &metainfo, &cluster.path(""), &[]).await;
+    for (name, hashes) in [("by-v1", InfoHashes::V1(v1)), ("by-v2", InfoHashes::V2(v2))] {
+        let taker = cluster.node(name).await;
+        let source = bare_magnet(hashes);
+        let mut torrent = get(&taker, source, &cluster.path(name), &giver.addresses()).await;
+        finish(&mut torrent, TRANSFER).await;
+        let difference = content::difference(&cluster.path("both.bin"), &cluster.path(name).join("both.bin"));
+        assert_eq!(difference.expect("readable"), None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leeches_pass_on_what_they_have() {
+    let cluster = Cluster::new();
+    let metainfo = cluster.file("shared.bin", 16 * MIB, Format::V1);
+    let giver = cluster.node("giver").await;
+    let middle = cluster.node("middle").await;
+    let last = cluster.node("last").await;
+    seed(&giver, &metainfo, &cluster.path(""), &[]).await;
+    let source = || TorrentSource::Metainfo(metainfo.clone());
+    let mut second = get(&middle, source(), &cluster.path("middle"), &giver.addresses()).await;
+    // The last one knows the middle one alone, which knows nobody else.
+    let mut third = get(&last, source(), &cluster.path("out"), &middle.addresses()).await;
+
+    finish(&mut second, TRANSFER).await;
+    finish(&mut third, TRANSFER).await;
+
+    assert_same(&cluster, "shared.bin");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_seed_that_returns_is_found_again() {
+    let cluster = Cluster::new();
+    let metainfo = cluster.file("returns.bin", 24 * MIB, Format::V1);
+    let giver = cluster.node("giver").await;
+    let addresses = giver.addresses();
+    let taker = cluster.node("taker").await;
+    let source = TorrentSource::Metainfo(metainfo.clone());
+    let mut torrent = get(&taker, source, &cluster.path("out"), &addresses).await;
+    drop(giver);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let giver = cluster.node("giver").await;
+    assert_eq!(giver.addresses(), addresses, "a restarted node keeps its key and port");
+    seed(&giver, &metainfo, &cluster.path(""), &[]).await;
+
+    finish(&mut torrent, TRANSFER).await;
+
+    assert_same(&cluster, "returns.bin");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_liar_keeps_a_file_from_arriving_whole() {
+    let lies = [
+        Lie::CorruptBlocks,
+        Lie::NoAnswer,
+        Lie::HugeFrame,
+        Lie::Noise,
+        Lie::PiecesBeyondTheEnd,
+        Lie::UnaskedBlocks,
+    ];
+    for lie in lies {
+        let cluster = Cluster::new();
+        let metainfo = cluster.file("honest.bin", 4 * MIB, Format::Hybrid);
+        let liar = rogue::start(lie, metainfo.clone(), &cluster.path("honest.bin")).await;
+        let giver = cluster.node("giver").await;
+        let taker = cluster.node("taker").await;
+        seed(&giver, &metainfo, &cluster.path(""), &[]).await;
+        let peers = [vec![liar], giver.addresses()].concat();
+        let source = TorrentSource::Metainfo(metainfo.clone());
+        let mut torrent = get(&taker, source, &cluster.path("out"), &peers).await;
+
+        finish(&mut torrent, 2 * TRANSFER).await;
+
+        assert_same(&cluster, "honest.bin");
+        taker.shutdown().await;
+        giver.shutdown().await;
+    }
+}
+
+fn assert_same(cluster: &Cluster, name: &str) {
+    let difference = content::difference(&cluster.path(name), &cluster.path("out").join(name));
+    assert_eq!(difference.expect("both are readable"), None, "what arrived is not what was sent");
+}
