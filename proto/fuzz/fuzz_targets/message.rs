@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use samara_proto::bitfield::Bitfield;
 use samara_proto::wire::codec::{FrameLimits, check_head, frame_length};
 use samara_proto::wire::message::Message;
 
@@ -23,6 +24,11 @@ fuzz_target!(|input: &[u8]| {
                 let mut again = Vec::new();
                 message.encode(&mut again);
                 assert_eq!(again, rest[..rest.len() - next.len()]);
+                if let Message::Bitfield(bytes) = &message
+                    && let Ok(pieces) = Bitfield::from_wire(bytes, kind.into())
+                {
+                    assert_eq!(pieces.to_wire(), *bytes);
+                }
             }
             Err(_) => return,
         }
