@@ -1,12 +1,14 @@
 //! What a program embedding a node calls, and what the node tells it.
 
 use std::collections::HashSet;
+use std::io;
 use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use libp2p::core::transport::ListenerId;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::Swarm;
 use libp2p::{Multiaddr, PeerId};
 use samara_proto::infohash::InfoHashes;
@@ -283,6 +285,10 @@ fn listen(
         {
             return Err(StartError::OffBind { address: address.clone(), bind });
         }
+        if is_taken(address) {
+            let reason = "somebody listens there already".to_owned();
+            return Err(StartError::Listen { address: address.clone(), reason });
+        }
         listeners.insert(listen_on(swarm, address)?);
     }
     if !config.listen.is_empty() {
@@ -309,8 +315,24 @@ fn listen_on(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Result<Listen
     })
 }
 
-/// Whether nobody listens on `port`. The transport shares ports between its own sockets, so it would
-/// not notice.
+/// Whether somebody listens on an address. The transport shares ports with all who do the same, and
+/// would not notice.
+fn is_taken(address: &Multiaddr) -> bool {
+    let mut parts = address.iter();
+    let ip = match parts.next() {
+        Some(Protocol::Ip4(ip)) => IpAddr::from(ip),
+        Some(Protocol::Ip6(ip)) => IpAddr::from(ip),
+        _ => return false,
+    };
+    let bound = match parts.next() {
+        Some(Protocol::Tcp(port)) => TcpListener::bind((ip, port)).map(drop),
+        Some(Protocol::Udp(port)) => UdpSocket::bind((ip, port)).map(drop),
+        _ => return false,
+    };
+    bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+}
+
+/// Whether nobody listens on `port`, over TCP or UDP.
 fn is_free(bind: Option<IpAddr>, port: u16) -> bool {
     let address = bind.unwrap_or(IpAddr::from([0; 4]));
     TcpListener::bind((address, port)).is_ok() && UdpSocket::bind((address, port)).is_ok()

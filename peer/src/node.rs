@@ -91,7 +91,7 @@ pub(crate) struct NodeLoop {
     opening: BTreeMap<Ticket, (TorrentId, PeerKey)>,
     dialling: BTreeMap<PeerId, Dialling>,
     /// Inbound handshakes under way.
-    answering: usize,
+    answering: BTreeMap<PeerId, usize>,
     next_number: u64,
     pool: DiskPool,
     tracker_client: Client,
@@ -149,7 +149,7 @@ impl NodeLoop {
             links: BTreeMap::new(),
             opening: BTreeMap::new(),
             dialling: BTreeMap::new(),
-            answering: 0,
+            answering: BTreeMap::new(),
             next_number: 0,
             pool,
             tracker_client,
@@ -319,7 +319,7 @@ impl NodeLoop {
             SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event {
                 peer,
                 connection,
-                result: Err(error),
+                result: Err(error @ (ping::Failure::Timeout | ping::Failure::Other { .. })),
             })) => {
                 tracing::debug!(%peer, %error, "a connection no longer answers");
                 self.swarm.close_connection(connection);

@@ -4,17 +4,27 @@
 
 use std::time::Duration;
 
+use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::identity::Keypair;
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::{identify, ping};
 
 use super::wire::WireBehaviour;
 
+/// Connections in their handshakes, each way: some tens of milliseconds of work on each.
+const PENDING: u32 = 64;
+/// Established connections, each way: with their buffers some hundred mebibytes at the worst.
+const ESTABLISHED: u32 = 200;
+/// Connections with one peer: one each way, and one to replace each when addresses change.
+const PER_PEER: u32 = 4;
+
 /// Everything a node does on its connections besides moving bytes.
 ///
 /// Deliberately small: each member is asked for its protocols whenever a connection's task runs.
 #[derive(NetworkBehaviour)]
 pub struct Behaviour {
+    /// Refuses connections beyond what a node can serve. First, because it is asked first.
+    pub limits: connection_limits::Behaviour,
     /// Wire streams.
     pub wire: WireBehaviour,
     /// Tells remotes which address we see them at, and hears which one they see.
@@ -32,7 +42,14 @@ impl Behaviour {
             .with_push_listen_addr_updates(true);
         let ping =
             ping::Config::new().with_interval(Duration::from_secs(15)).with_timeout(Duration::from_secs(20));
+        let limits = ConnectionLimits::default()
+            .with_max_pending_incoming(Some(PENDING))
+            .with_max_pending_outgoing(Some(PENDING))
+            .with_max_established_incoming(Some(ESTABLISHED))
+            .with_max_established_outgoing(Some(ESTABLISHED))
+            .with_max_established_per_peer(Some(PER_PEER));
         Self {
+            limits: connection_limits::Behaviour::new(limits),
             wire: WireBehaviour::default(),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),

@@ -17,6 +17,8 @@ use crate::net::wire::{Ticket, WireEvent};
 
 /// Inbound handshakes at once; further streams are dropped until some are done.
 const ANSWERING: usize = 128;
+/// The same for one peer: a few torrents are asked for at once.
+const ANSWERING_PER_PEER: usize = 16;
 
 /// A running link.
 pub(super) struct LinkEntry {
@@ -176,11 +178,13 @@ impl NodeLoop {
 
     /// Shakes hands on a stream a remote opened.
     fn answer(&mut self, peer: PeerId, stream: Stream) {
-        if self.answering >= ANSWERING {
+        let of_all: usize = self.answering.values().sum();
+        let of_peer = self.answering.entry(peer).or_default();
+        if of_all >= ANSWERING || *of_peer >= ANSWERING_PER_PEER {
             tracing::debug!(%peer, "too many handshakes at once; a stream is dropped");
             return;
         }
-        self.answering += 1;
+        *of_peer += 1;
         let (identity, work, directory) =
             (self.handshake_id, self.work.sender.clone(), self.directory.clone());
         tokio::spawn(async move {
@@ -195,9 +199,17 @@ impl NodeLoop {
         });
     }
 
+    fn answered(&mut self, peer: PeerId) {
+        let Some(of_peer) = self.answering.get_mut(&peer) else { return };
+        *of_peer -= 1;
+        if *of_peer == 0 {
+            self.answering.remove(&peer);
+        }
+    }
+
     pub(super) fn on_shaken(&mut self, setup: Setup) {
         if setup.direction == Direction::Inbound {
-            self.answering -= 1;
+            self.answered(setup.peer);
         }
         let peer = self.peers.key(setup.peer);
         let established = match setup.result {
