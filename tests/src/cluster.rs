@@ -1,6 +1,6 @@
 //! Real nodes in one process, on loopback, each with a state folder of its own.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,6 +75,19 @@ impl Cluster {
     }
 }
 
+/// Starts a tracker on loopback and gives its announce URL.
+///
+/// # Panics
+/// When it does not start.
+pub async fn tracker() -> (samara_tracker::Tracker, String) {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let mut config = samara_tracker::TrackerConfig::default();
+    config.listen = samara_tracker::Listen { http: Some(any), udp: None };
+    let tracker = samara_tracker::start(config).await.expect("a tracker starts on loopback");
+    let address = tracker.http_address().expect("it listens on HTTP");
+    (tracker, format!("http://{address}/announce"))
+}
+
 /// Makes the metainfo of what lies at `path`.
 ///
 /// # Panics
@@ -143,6 +156,23 @@ pub async fn finish(torrent: &mut Torrent, limit: Duration) -> Completed {
         }
     };
     timeout(limit, waiting).await.expect("the transfer ends in time")
+}
+
+/// Waits until the torrent has its metainfo, has checked its files and takes part in its swarm.
+///
+/// # Panics
+/// When it fails, or does not come so far in time.
+pub async fn wait_ready(torrent: &mut Torrent) {
+    let waiting = async {
+        loop {
+            match torrent.next_event().await.expect("the node goes on") {
+                TorrentEvent::Ready { .. } => return,
+                TorrentEvent::Failed(why) => panic!("the torrent failed: {why}"),
+                _ => {}
+            }
+        }
+    };
+    timeout(TRANSFER, waiting).await.expect("the torrent is ready in time");
 }
 
 /// The link that names a torrent by `hashes` alone.

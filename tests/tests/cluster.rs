@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use samara_peer::engine::event::Source;
-use samara_peer::handle::TorrentSource;
+use samara_peer::handle::{Role, TorrentSource};
 use samara_proto::infohash::InfoHashes;
 use samara_proto::metainfo::Format;
-use samara_tests::cluster::{Cluster, TRANSFER, bare_magnet, finish, get, metainfo_of, seed};
+use samara_tests::cluster::{
+    Cluster, TRANSFER, add, bare_magnet, finish, get, metainfo_of, seed, tracker, wait_ready,
+};
 use samara_tests::content;
 use samara_tests::rogue::{self, Lie};
 
@@ -79,6 +81,32 @@ async fn leeches_pass_on_what_they_have() {
     finish(&mut third, TRANSFER).await;
 
     assert_same(&cluster, "shared.bin");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_swarm_found_through_a_tracker_outlives_it() {
+    let cluster = Cluster::new();
+    let metainfo = cluster.file("tracked.bin", 16 * MIB, Format::Hybrid);
+    let (tracker, url) = tracker().await;
+    let giver = cluster.node("giver").await;
+    seed(&giver, &metainfo, &cluster.path(""), std::slice::from_ref(&url)).await;
+    let mut torrents = Vec::new();
+    for name in ["first", "out"] {
+        let node = cluster.node(name).await;
+        let source = bare_magnet(metainfo.info_hashes());
+        let trackers = std::slice::from_ref(&url);
+        let mut torrent = add(&node, source, &cluster.path(name), Role::Get, &[], trackers).await;
+        wait_ready(&mut torrent).await;
+        torrents.push((node, torrent));
+    }
+
+    tracker.stop().await;
+
+    for (_, torrent) in &mut torrents {
+        let completed = finish(torrent, TRANSFER).await;
+        assert!(completed.bytes_from.iter().any(|(source, _)| *source == Source::Tracker));
+    }
+    assert_same(&cluster, "tracked.bin");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
