@@ -315,8 +315,8 @@ impl Partials {
     }
 
     /// Opens what is outstanding of pieces without progress for `patience` to others, and takes pieces
-    /// away from a sole giver that does not give. Whether there was any.
-    pub fn open_stalled(&mut self, now: Moment, patience: Duration) -> bool {
+    /// away from a sole giver that does not give.
+    pub fn open_stalled(&mut self, now: Moment, patience: Duration) {
         let late = |partial: &Partial| partial.missing > 0 && partial.progress_at + patience <= now;
         let idle_owners: BTreeSet<PeerKey> = self
             .pieces
@@ -327,9 +327,8 @@ impl Partials {
                 Sharing::Shared => None,
             })
             .collect();
-        let mut opened = false;
         for owner in idle_owners {
-            opened |= !self.disown(owner).is_empty();
+            self.disown(owner);
         }
         let is_stalled = |partial: &Partial| late(partial) && partial.open < partial.missing;
         let stalled: Vec<Run> = self
@@ -342,9 +341,8 @@ impl Partials {
             })
             .collect();
         for run in stalled {
-            opened |= self.on_overdue(run);
+            self.on_overdue(run);
         }
-        opened
     }
 
     /// Changes slots and keeps the counts of open ones right. Whether any was opened.

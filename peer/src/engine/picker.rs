@@ -168,9 +168,14 @@ impl Picker {
         self.partials.on_overdue(run_of(block))
     }
 
-    /// Opens pieces that make no progress to others. Whether there were any.
-    pub fn open_stalled(&mut self, now: Moment, patience: Duration) -> bool {
-        self.partials.open_stalled(now, patience)
+    /// Opens pieces that make no progress to others.
+    pub fn open_stalled(&mut self, now: Moment, patience: Duration) {
+        self.partials.open_stalled(now, patience);
+    }
+
+    /// Whether a piece that failed its check is still missing: who may give it depends on the time.
+    pub fn is_retrying(&self) -> bool {
+        !self.failed.is_empty()
     }
 
     /// A peer that may have been the only one allowed to give certain pieces will not.
@@ -203,7 +208,8 @@ impl Picker {
     /// `piece` is not what it should be: all of it is to be fetched again, by one peer. Who gave it.
     pub fn on_failed(&mut self, piece: PieceIndex, now: Moment, rng: &mut EngineRng) -> Givers {
         let givers = self.partials.end(piece);
-        self.failed.insert(piece, (now + AVOID_GIVERS, givers.peers.clone()));
+        let suspects = if givers.disk { BTreeSet::new() } else { givers.peers.clone() };
+        self.failed.insert(piece, (now + AVOID_GIVERS, suspects));
         self.availability.offer(piece, rng);
         givers
     }

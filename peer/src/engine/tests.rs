@@ -1,1 +1,6 @@
-//! To be written.
+//! Whole swarms of engines, and single engines under hostile hands.
+
+mod host;
+mod hostile;
+mod swarms;
+mod world;

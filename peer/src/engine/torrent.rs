@@ -22,6 +22,7 @@ use super::peer::Peer;
 use super::picker::Picker;
 use super::rate::Meter;
 use super::stats::{LinkStats, TorrentStats};
+use super::timers::TimerName;
 
 /// Over how long a torrent's own rates are taken.
 const RATE_WINDOW: Duration = Duration::from_secs(4);
@@ -166,6 +167,7 @@ impl Torrent {
     fn on_bad(&mut self, piece: PieceIndex, context: &mut Context<'_>) {
         let givers = self.picker.on_failed(piece, context.now, context.rng);
         self.freed = true;
+        context.timers.set_no_later(TimerName::Requests, context.now + REQUESTS_INTERVAL);
         // What was on disk before may be to blame.
         if givers.disk {
             return;

@@ -142,19 +142,18 @@ impl Torrent {
         was_asked
     }
 
-    /// Looks for requests that take too long. Whether any request is in flight.
+    /// Looks for requests that take too long. Whether it has to be done again in a while.
     pub fn on_requests_timer(&mut self, context: &mut Context<'_>) -> bool {
         let waiting: Vec<LinkId> =
             self.links.iter().filter(|(_, peer)| !peer.requests.is_empty()).map(|(&link, _)| link).collect();
         for &link in &waiting {
             self.look_for_late(link, context);
         }
-        if self.picker.open_stalled(context.now, context.config.help_after) {
-            self.freed = true;
-        }
-        // What was not hopeless a moment ago may be so now.
-        self.freed |= !waiting.is_empty();
-        !waiting.is_empty()
+        self.picker.open_stalled(context.now, context.config.help_after);
+        // What nobody could be asked for a moment ago may be free now, or hopeless where it is.
+        let again = !waiting.is_empty() || self.picker.is_retrying();
+        self.freed |= again;
+        again
     }
 
     fn look_for_late(&mut self, link: LinkId, context: &mut Context<'_>) {
@@ -173,8 +172,10 @@ impl Torrent {
                 self.freed |= self.picker.disown(peer.key);
             }
             late = peer.requests.overdue(now, Duration::ZERO);
-            if silence >= config.withdraw_after && peer.requests.len() > 1 {
+            if silence >= config.withdraw_after {
                 withdrawn = peer.requests.older_than(now, Duration::ZERO);
+                // The last one stays as a probe.
+                withdrawn.pop();
             }
         } else {
             let patience = peer.pipeline.patience(now, peer.requests.bytes(), config);
