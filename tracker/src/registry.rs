@@ -15,6 +15,9 @@ mod rules;
 mod scope;
 mod swarm;
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Reverse;
 use std::time::Duration;
 
