@@ -18,6 +18,7 @@ use libp2p::swarm::{Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, ping};
 use samara_proto::infohash::InfoHash;
 use samara_proto::layout::PieceIndex;
+use samara_proto::limits::REQUEST_LENGTH;
 use samara_proto::metainfo::Metainfo;
 use samara_proto::moment::Moment;
 use tokio::sync::{mpsc, watch};
@@ -27,11 +28,12 @@ pub use identity::{IdentityError, NodeIdentity};
 
 use crate::disk::{DiskPool, OpenError, StoreError, StoreEvent};
 use crate::engine::Engine;
+use crate::engine::config::EngineConfig;
 use crate::engine::event::{Input, LinkId, Output, PeerKey, TorrentId, Verdict};
 use crate::handle::{Command, NodeConfig, TorrentEvent};
 use crate::net::behaviour::{Behaviour, BehaviourEvent};
 use crate::net::discovery::tracker::{Client, TrackerEvent};
-use crate::net::link::{Identity, LinkEvent};
+use crate::net::link::{Identity, LinkEvent, REQUEST_QUEUE};
 use crate::net::wire::Ticket;
 use links::{Dialling, LinkEntry, Setup};
 use open::{Fetched, Opened};
@@ -141,7 +143,7 @@ impl NodeLoop {
             own_id,
             swarm,
             settling,
-            engine: Engine::new(crate::engine::config::EngineConfig::default(), rng_seed),
+            engine: Engine::new(engine_config(), rng_seed),
             epoch: Instant::now(),
             peers: Peers::default(),
             torrents: BTreeMap::new(),
@@ -384,6 +386,11 @@ impl NodeLoop {
             state.tell(TorrentEvent::Warning(message));
         }
     }
+}
+
+/// The engine must count with what the handshakes promise.
+fn engine_config() -> EngineConfig {
+    EngineConfig { request_queue: REQUEST_QUEUE, request_length: REQUEST_LENGTH, ..EngineConfig::default() }
 }
 
 async fn wake_at(deadline: Option<Instant>) {

@@ -81,8 +81,8 @@ impl Cluster {
 /// When it does not start.
 pub async fn tracker() -> (samara_tracker::Tracker, String) {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let mut config = samara_tracker::TrackerConfig::default();
-    config.listen = samara_tracker::Listen { http: Some(any), udp: None };
+    let listen = samara_tracker::Listen { http: Some(any), udp: None };
+    let config = samara_tracker::TrackerConfig { listen, ..Default::default() };
     let tracker = samara_tracker::start(config).await.expect("a tracker starts on loopback");
     let address = tracker.http_address().expect("it listens on HTTP");
     (tracker, format!("http://{address}/announce"))

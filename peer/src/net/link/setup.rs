@@ -22,7 +22,7 @@ use crate::engine::event::PeerTraits;
 /// For both handshakes together; a remote that takes longer is not going to be of use.
 pub(super) const SETUP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Requests we hold for one remote before we call it a flood.
-pub(super) const REQUEST_QUEUE: u32 = 2000;
+pub const REQUEST_QUEUE: u32 = 1024;
 
 /// What we say of ourselves in handshakes.
 #[derive(Clone, Copy, Debug)]
