@@ -222,7 +222,8 @@ fn read_counts(reader: &mut Reader<'_>) -> Vec<SwarmCounts> {
     counts
 }
 
-/// Some trackers end the text with a NUL.
+/// Some trackers end the text with NULs.
 fn read_text(bytes: &[u8]) -> String {
-    text(bytes.strip_suffix(&[0]).unwrap_or(bytes))
+    let length = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    text(&bytes[..length])
 }

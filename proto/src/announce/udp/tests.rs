@@ -178,8 +178,8 @@ fn peers_nobody_can_dial_are_skipped() {
 }
 
 #[test]
-fn an_error_may_end_with_nul() {
-    let with_nul = b"\0\0\0\x03\0\0\0\x05no\0";
+fn an_error_may_end_with_nuls() {
+    let with_nul = b"\0\0\0\x03\0\0\0\x05no\0\0";
     let expected = Response::Error { transaction_id: TransactionId(5), message: "no".to_owned() };
     assert_eq!(Response::decode(with_nul, Family::V4), Ok(expected.clone()));
     assert_eq!(Response::decode(&expected.encode(), Family::V4), Ok(expected));
