@@ -162,6 +162,8 @@ fn write_record((place, stamp): &(Place, Option<Stamp>)) -> (u8, u64, i64) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use samara_proto::infohash::{Sha1Hash, Sha256Hash};
     use samara_proto::layout::PieceIndex;
