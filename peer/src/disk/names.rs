@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use samara_proto::limits::NAME_BYTES;
@@ -30,16 +31,14 @@ pub(super) fn names_of_paths<'a>(paths: impl Iterator<Item = &'a [String]>) -> V
 }
 
 fn partial_names(paths: Vec<PathBuf>) -> Vec<FileNames> {
-    let taken: HashSet<String> =
-        paths.iter().flat_map(|path| path.ancestors().map(fold)).filter(|name| !name.is_empty()).collect();
-    let mut used = taken.clone();
+    let mut taken: HashSet<u64> = paths.iter().flat_map(|path| partial_looking(path)).collect();
     paths
         .into_iter()
         .enumerate()
         .map(|(index, complete)| {
             let mut partial = with_suffix(&complete, PART_SUFFIX);
             let mut attempt = 0;
-            while !used.insert(fold(&partial)) {
+            while !taken.insert(fingerprint(&partial)) {
                 partial = with_suffix(&complete, &format!(".{index}-{attempt}{PART_SUFFIX}"));
                 attempt += 1;
             }
@@ -48,9 +47,27 @@ fn partial_names(paths: Vec<PathBuf>) -> Vec<FileNames> {
         .collect()
 }
 
-/// What two paths share if a file system that ignores case takes them for one.
-fn fold(path: &Path) -> String {
-    path.to_string_lossy().to_lowercase()
+/// Fingerprints of a path and the folders it is in, of those that could be taken for an incomplete file.
+/// Not the names: a hostile torrent may have so many folders that their paths fill the memory.
+fn partial_looking(path: &Path) -> impl Iterator<Item = u64> {
+    let mut hasher = DefaultHasher::new();
+    path.components().filter_map(move |component| {
+        let name = fold(component.as_os_str());
+        name.hash(&mut hasher);
+        name.ends_with(PART_SUFFIX).then(|| hasher.finish())
+    })
+}
+
+/// The same for two paths that are one on a file system that ignores case. Different paths may share one by
+/// chance: then one more name than needed is avoided.
+fn fingerprint(path: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    path.components().for_each(|component| fold(component.as_os_str()).hash(&mut hasher));
+    hasher.finish()
+}
+
+fn fold(name: &OsStr) -> String {
+    name.to_string_lossy().to_lowercase()
 }
 
 /// `path` with `suffix` after its last component, which is shortened where no file system could store it.
