@@ -3,6 +3,7 @@
 //! [`Store`] is one torrent's content; [`DiskPool`] the threads that all stores share. [`create`] and
 //! [`verify`] make and check metainfo without a node.
 
+mod content;
 mod create;
 mod errors;
 mod files;

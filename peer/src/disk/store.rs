@@ -1,27 +1,21 @@
 //! One torrent's content: blocks in, verified blocks out.
 
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cap_std::fs::File;
 use samara_proto::bitfield::Bitfield;
-use samara_proto::layout::{BlockRef, FileIndex, Layout, PieceIndex};
-use samara_proto::metainfo::Metainfo;
-use tokio::sync::{mpsc, oneshot};
+use samara_proto::layout::{BlockRef, PieceIndex};
+use tokio::sync::oneshot;
 
+use super::content::Content;
 use super::errors::{OpenError, StoreError};
-use super::files::{Files, Freshness, read_segments};
-use super::hasher::{Scratch, Wanted, hash_piece};
-use super::names::shown;
+use super::hasher::Scratch;
 use super::opening::{Opened, Opening};
 use super::pool::{DiskPool, Job};
-use super::recheck::is_absence;
 use super::resume::{ResumeData, ResumeFile, Stop};
-use super::{Access, Found, StoreEvent, StoreOptions};
-use crate::engine::event::Verdict;
+use super::{Access, Found, StoreOptions};
 
 /// Bytes that are read at once: no peer is ever promised longer requests.
 const READ_LENGTH: u32 = 1 << 20;
@@ -38,24 +32,12 @@ pub struct Store {
 }
 
 struct Inner {
-    metainfo: Arc<Metainfo>,
-    layout: Arc<Layout>,
-    access: Access,
-    files: Files,
-    verified: Mutex<Bitfield>,
-    /// Pieces of each file that are not verified.
-    missing: Vec<AtomicU32>,
-    /// Nothing more is written or checked.
-    halted: AtomicBool,
-    events: mpsc::UnboundedSender<StoreEvent>,
+    content: Content,
     pool: DiskPool,
     /// Keeps the pieces of different torrents apart in the workers' queues.
     number: u64,
     resume: Option<ResumeFile>,
-    /// More is known than was saved.
-    unsaved: AtomicBool,
     saving: Mutex<()>,
-    _lock: Option<File>,
 }
 
 impl Store {
@@ -86,61 +68,61 @@ impl Store {
 
     /// The pieces that are verified now.
     pub fn verified(&self) -> Bitfield {
-        self.inner.verified().clone()
+        self.inner.content.verified().clone()
     }
 
     /// Queues a block to be written; waits while too much is queued. A block of a verified piece is dropped.
-    /// What goes wrong later arrives as [`StoreEvent::Failed`].
+    /// What goes wrong later arrives as [`StoreEvent::Failed`](super::StoreEvent::Failed).
     ///
     /// # Errors
     /// If the block is not the torrent's, or nothing is written any more.
     pub async fn write_block(&self, block: BlockRef, data: impl Into<Bytes>) -> Result<(), StoreError> {
         let inner = &self.inner;
         let data = data.into();
-        if !inner.layout.contains(block) {
+        if !inner.content.layout.contains(block) {
             return Err(StoreError::NoSuchBlock(block));
         }
         if data.len() != block.length as usize {
             return Err(StoreError::WrongLength { expected: block.length, found: data.len() });
         }
-        if inner.access == Access::ReadOnly {
+        if inner.content.access == Access::ReadOnly {
             return Err(StoreError::ReadOnly);
         }
         let room = inner.pool.write_room(block.length).await.map_err(|_| StoreError::Closed)?;
-        self.queue(block.piece, move |inner, _| {
-            inner.write_now(block, &data);
+        self.queue(block.piece, move |content, _| {
+            content.write_now(block, &data);
             drop(room);
         })
         .await
     }
 
     /// Queues a hash check behind the writes of the same piece; waits for room in the queue. Ends in
-    /// [`StoreEvent::Checked`], or [`StoreEvent::Failed`].
+    /// [`StoreEvent::Checked`](super::StoreEvent::Checked), or [`StoreEvent::Failed`](super::StoreEvent::Failed).
     ///
     /// # Errors
     /// If there is no such piece, its hash is not known, or nothing is checked any more.
     pub async fn check_piece(&self, piece: PieceIndex) -> Result<(), StoreError> {
-        if piece.0 >= self.inner.layout.piece_count() {
+        if piece.0 >= self.inner.content.layout.piece_count() {
             return Err(StoreError::NoSuchPiece(piece));
         }
-        if self.inner.metainfo.piece_check(piece).is_none() {
+        if self.inner.content.metainfo.piece_check(piece).is_none() {
             return Err(StoreError::HashUnknown(piece));
         }
-        self.queue(piece, move |inner, scratch| inner.check_now(piece, scratch)).await
+        self.queue(piece, move |content, scratch| content.check_now(piece, scratch)).await
     }
 
     /// The bytes of a block of a verified piece.
     ///
     /// # Errors
     /// If the block is not the torrent's or longer than 1 MiB, its piece is not verified, or its file was
-    /// changed; then [`StoreEvent::Changed`] says so too.
+    /// changed; then [`StoreEvent::Changed`](super::StoreEvent::Changed) says so too.
     pub async fn read_block(&self, block: BlockRef) -> Result<Bytes, StoreError> {
-        if !self.inner.layout.contains(block) || block.length > READ_LENGTH {
+        if !self.inner.content.layout.contains(block) || block.length > READ_LENGTH {
             return Err(StoreError::NoSuchBlock(block));
         }
         let (reply, answer) = oneshot::channel();
         let inner = self.inner.clone();
-        let job: Job = Box::new(move |_| _ = reply.send(inner.read_now(block)));
+        let job: Job = Box::new(move |_| _ = reply.send(inner.content.read_now(block)));
         self.inner.pool.run_anywhere(job).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
@@ -162,7 +144,7 @@ impl Store {
     pub async fn close(&self) -> Result<(), StoreError> {
         self.drain().await?;
         // What is queued only from now on finds the store halted, behind this second wait.
-        self.inner.halted.store(true, Ordering::Release);
+        self.inner.content.halted.store(true, Ordering::Release);
         self.drain().await?;
         self.save(Stop::Clean).await
     }
@@ -170,13 +152,13 @@ impl Store {
     async fn queue(
         &self,
         piece: PieceIndex,
-        work: impl FnOnce(&Inner, &mut Scratch) + Send + 'static,
+        work: impl FnOnce(&Content, &mut Scratch) + Send + 'static,
     ) -> Result<(), StoreError> {
-        if self.inner.halted.load(Ordering::Acquire) {
+        if self.inner.content.halted.load(Ordering::Acquire) {
             return Err(StoreError::Closed);
         }
         let inner = self.inner.clone();
-        let job: Job = Box::new(move |scratch| work(&inner, scratch));
+        let job: Job = Box::new(move |scratch| work(&inner.content, scratch));
         let key = self.inner.number.wrapping_add(u64::from(piece.0));
         self.inner.pool.run_keyed(key, job).await.map_err(|_| StoreError::Closed)
     }
@@ -216,27 +198,10 @@ fn open_now(
     let opening =
         Opening { metainfo: &metainfo, root: &root, access, resume: resume.as_ref(), pool: &pool, cancelled };
     let Opened { files, mut found, learnt, lock } = opening.run(progress)?;
-    let layout = metainfo.layout().clone();
-    let missing = files.indices().map(|file| {
-        let missing = layout.pieces_of(file).filter(|&piece| !found.verified.get(PieceIndex(piece)));
-        AtomicU32::new(missing.count() as u32)
-    });
-    let inner = Inner {
-        missing: missing.collect(),
-        metainfo,
-        layout,
-        access,
-        files,
-        verified: Mutex::new(found.verified.clone()),
-        halted: AtomicBool::new(false),
-        events,
-        number: pool.handles().store_number(),
-        pool,
-        resume,
-        unsaved: AtomicBool::new(learnt),
-        saving: Mutex::new(()),
-        _lock: lock,
-    };
+    let content = Content::new(metainfo, access, files, found.verified.clone(), events, lock);
+    content.unsaved.store(learnt, Ordering::Release);
+    let number = pool.handles().store_number();
+    let inner = Inner { content, number, pool, resume, saving: Mutex::new(()) };
     if learnt && let Err(error) = inner.save(Stop::Unclean) {
         found.warnings.push(error.to_string());
     }
@@ -247,10 +212,10 @@ async fn save_now_and_then(inner: Weak<Inner>) {
     loop {
         tokio::time::sleep(SAVE_INTERVAL).await;
         let Some(inner) = inner.upgrade() else { return };
-        if inner.halted.load(Ordering::Acquire) {
+        if inner.content.halted.load(Ordering::Acquire) {
             return;
         }
-        if inner.unsaved.load(Ordering::Acquire)
+        if inner.content.unsaved.load(Ordering::Acquire)
             && let Err(error) = save(inner, Stop::Unclean).await
         {
             tracing::warn!(%error, "progress not saved");
@@ -264,147 +229,24 @@ async fn save(inner: Arc<Inner>, stop: Stop) -> Result<(), StoreError> {
 }
 
 impl Inner {
-    fn verified(&self) -> MutexGuard<'_, Bitfield> {
-        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write_now(&self, block: BlockRef, data: &[u8]) {
-        if self.halted.load(Ordering::Acquire) || self.verified().get(block.piece) {
-            return;
-        }
-        let mut rest = data;
-        for segment in self.layout.segments(block) {
-            let (bytes, after) = rest.split_at(segment.length as usize);
-            rest = after;
-            let Some(file) = segment.file else { continue };
-            if let Err(error) = self.files.write(file, segment.file_offset, bytes) {
-                return self.fail(StoreError::file("write", self.files.current_path(file), error));
-            }
-        }
-    }
-
-    fn check_now(&self, piece: PieceIndex, scratch: &mut Scratch) {
-        if self.halted.load(Ordering::Acquire) {
-            return;
-        }
-        let verdict = match self.judge(piece, scratch) {
-            Ok(verdict) => verdict,
-            Err(error) => return self.fail(error),
-        };
-        // Nobody listens any more: the torrent was removed.
-        _ = self.events.send(StoreEvent::Checked { piece, verdict });
-    }
-
-    fn judge(&self, piece: PieceIndex, scratch: &mut Scratch) -> Result<Verdict, StoreError> {
-        if self.verified().get(piece) {
-            return Ok(Verdict::Good);
-        }
-        let check = self.metainfo.piece_check(piece).ok_or(StoreError::HashUnknown(piece))?;
-        let hashes = hash_piece(&self.layout, piece, Wanted::by(&check), scratch, |stride, bytes| {
-            self.files.read_block(&self.layout, stride, bytes)
-        });
-        match hashes {
-            Ok(hashes) if hashes.satisfy(&check) => self.accept(piece).map(|()| Verdict::Good),
-            Ok(_) => Ok(Verdict::Bad),
-            Err(error) if is_absence(&error) => Ok(Verdict::Bad),
-            Err(error) => Err(StoreError::file("read", self.path_in(piece), error)),
-        }
-    }
-
-    /// Notes that a piece is good, and gives the files that it completes their final names.
-    fn accept(&self, piece: PieceIndex) -> Result<(), StoreError> {
-        if !self.verified().set(piece) {
-            return Ok(());
-        }
-        self.unsaved.store(true, Ordering::Release);
-        for file in self.files_of(piece) {
-            let last = self.missing[file.0 as usize].fetch_sub(1, Ordering::AcqRel) == 1;
-            if last && self.access == Access::ReadWrite {
-                self.files.complete(file).map_err(|error| {
-                    StoreError::file("give the final name to", self.files.current_path(file), error)
-                })?;
-            }
-        }
-        Ok(())
-    }
-
-    fn read_now(&self, block: BlockRef) -> Result<Bytes, StoreError> {
-        if !self.verified().get(block.piece) {
-            return Err(StoreError::NotVerified(block.piece));
-        }
-        let files = self.layout.segments(block).filter_map(|segment| segment.file);
-        for file in files {
-            if self.files.freshness(file) == Freshness::Changed {
-                self.lose(file);
-                return Err(StoreError::NotVerified(block.piece));
-            }
-        }
-        let mut bytes = vec![0; block.length as usize];
-        let read = read_segments(&self.layout, block, &mut bytes, |file, offset, part| {
-            let read = self.files.read(file, offset, part);
-            read.inspect_err(|error| {
-                if is_absence(error) {
-                    self.lose(file);
-                }
-            })
-        });
-        read.map_err(|error| StoreError::file("read", self.path_in(block.piece), error))?;
-        Ok(bytes.into())
-    }
-
-    /// Takes back what was said of a file that somebody changed.
-    fn lose(&self, file: FileIndex) {
-        let mut verified = self.verified();
-        let pieces: Vec<PieceIndex> =
-            self.layout.pieces_of(file).map(PieceIndex).filter(|&piece| verified.clear(piece)).collect();
-        for &piece in &pieces {
-            for file in self.files_of(piece) {
-                self.missing[file.0 as usize].fetch_add(1, Ordering::AcqRel);
-            }
-        }
-        drop(verified);
-        self.unsaved.store(true, Ordering::Release);
-        if !pieces.is_empty() {
-            let name = shown(&self.files.current_path(file));
-            let message = format!("{name} was changed or removed; its pieces are not shared any more");
-            _ = self.events.send(StoreEvent::Changed { message, pieces });
-        }
-    }
-
-    /// The files with bytes in a piece.
-    fn files_of(&self, piece: PieceIndex) -> impl Iterator<Item = FileIndex> {
-        let files = self.layout.files_of(piece).map(FileIndex);
-        files.filter(|&file| self.layout.file_size(file) > 0)
-    }
-
-    /// The path of the first file in a piece, for messages.
-    fn path_in(&self, piece: PieceIndex) -> PathBuf {
-        self.files_of(piece).next().map_or_else(PathBuf::new, |file| self.files.current_path(file))
-    }
-
-    fn fail(&self, error: StoreError) {
-        if !self.halted.swap(true, Ordering::AcqRel) {
-            _ = self.events.send(StoreEvent::Failed(error));
-        }
-    }
-
     /// Forces what is verified to the disk, then writes down that it is there.
     fn save(&self, stop: Stop) -> Result<(), StoreError> {
         let _one_at_a_time = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
-        self.unsaved.store(false, Ordering::Release);
-        let verified = self.verified().clone();
+        self.content.unsaved.store(false, Ordering::Release);
+        let verified = self.content.verified().clone();
         let saved = self.write_down(verified, stop);
         if saved.is_err() {
-            self.unsaved.store(true, Ordering::Release);
+            self.content.unsaved.store(true, Ordering::Release);
         }
         saved
     }
 
     fn write_down(&self, verified: Bitfield, stop: Stop) -> Result<(), StoreError> {
-        self.files.sync().map_err(|(path, error)| StoreError::file("force to the disk", path, error))?;
+        let files = &self.content.files;
+        files.sync().map_err(|(path, error)| StoreError::file("force to the disk", path, error))?;
         let Some(resume) = &self.resume else { return Ok(()) };
-        let files = self.files.indices().map(|file| self.files.record(file));
-        resume.save(&ResumeData { verified, files: files.collect(), stop })?;
+        let records = files.indices().map(|file| files.record(file));
+        resume.save(&ResumeData { verified, files: records.collect(), stop })?;
         Ok(())
     }
 }

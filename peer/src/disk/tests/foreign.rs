@@ -138,6 +138,18 @@ async fn a_folder_is_downloaded_into_by_one_at_a_time() {
 }
 
 #[tokio::test]
+async fn a_finished_download_keeps_nobody_out() {
+    let source = Source::new(&[("a", 50_000), ("b", 0)], 16_384, Format::V1);
+    let target = tempfile::tempdir().unwrap();
+    let seed = seed(&source).await;
+    let mut leech = get(&source, target.path(), None).await;
+    leech.fetch(&seed.store, &source.metainfo, pieces(&source.metainfo)).await;
+    let second = get(&source, target.path(), None).await;
+    let third = get(&source, target.path(), None).await;
+    assert!(second.found.verified.is_full() && third.found.verified.is_full());
+}
+
+#[tokio::test]
 async fn something_else_in_the_place_of_a_file_is_refused() {
     let source = Source::new(&[("a", 40_000), ("b/c", 40_000)], 16_384, Format::V1);
     let target = tempfile::tempdir().unwrap();

@@ -1,0 +1,204 @@
+//! What the workers do with one torrent's content: write, check, read, and notice changes.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use cap_std::fs::File;
+use samara_proto::bitfield::Bitfield;
+use samara_proto::layout::{BlockRef, FileIndex, Layout, PieceIndex};
+use samara_proto::metainfo::Metainfo;
+use tokio::sync::mpsc;
+
+use super::errors::StoreError;
+use super::files::{Files, Freshness, read_segments};
+use super::hasher::{Scratch, Wanted, hash_piece};
+use super::names::shown;
+use super::recheck::is_absence;
+use super::{Access, StoreEvent};
+use crate::engine::event::Verdict;
+
+/// A torrent's files and what is known of them. Calls block; those for one piece must not overlap.
+pub(super) struct Content {
+    pub(super) metainfo: Arc<Metainfo>,
+    pub(super) layout: Arc<Layout>,
+    pub(super) access: Access,
+    pub(super) files: Files,
+    verified: Mutex<Bitfield>,
+    /// Pieces of each file that are not verified.
+    missing: Vec<AtomicU32>,
+    /// Nothing more is written or checked.
+    pub(super) halted: AtomicBool,
+    /// More is known than was saved.
+    pub(super) unsaved: AtomicBool,
+    events: mpsc::UnboundedSender<StoreEvent>,
+    /// Keeps others from writing there, until nothing is left to write.
+    lock: Mutex<Option<File>>,
+}
+
+impl Content {
+    pub(super) fn new(
+        metainfo: Arc<Metainfo>,
+        access: Access,
+        files: Files,
+        verified: Bitfield,
+        events: mpsc::UnboundedSender<StoreEvent>,
+        lock: Option<File>,
+    ) -> Self {
+        let layout = metainfo.layout().clone();
+        let missing = files.indices().map(|file| {
+            let missing = layout.pieces_of(file).filter(|&piece| !verified.get(PieceIndex(piece)));
+            AtomicU32::new(missing.count() as u32)
+        });
+        Self {
+            missing: missing.collect(),
+            metainfo,
+            layout,
+            access,
+            files,
+            lock: Mutex::new(lock.filter(|_| !verified.is_full())),
+            verified: Mutex::new(verified),
+            halted: AtomicBool::new(false),
+            unsaved: AtomicBool::new(false),
+            events,
+        }
+    }
+
+    /// The pieces that are verified now.
+    pub(super) fn verified(&self) -> MutexGuard<'_, Bitfield> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a block, unless its piece is verified or nothing is written any more.
+    pub(super) fn write_now(&self, block: BlockRef, data: &[u8]) {
+        if self.halted.load(Ordering::Acquire) || self.verified().get(block.piece) {
+            return;
+        }
+        let mut rest = data;
+        for segment in self.layout.segments(block) {
+            let (bytes, after) = rest.split_at(segment.length as usize);
+            rest = after;
+            let Some(file) = segment.file else { continue };
+            if let Err(error) = self.files.write(file, segment.file_offset, bytes) {
+                return self.fail(StoreError::file("write", self.files.current_path(file), error));
+            }
+        }
+    }
+
+    /// Hashes a piece and reports the verdict.
+    pub(super) fn check_now(&self, piece: PieceIndex, scratch: &mut Scratch) {
+        if self.halted.load(Ordering::Acquire) {
+            return;
+        }
+        let verdict = match self.judge(piece, scratch) {
+            Ok(verdict) => verdict,
+            Err(error) => return self.fail(error),
+        };
+        // Nobody listens any more: the torrent was removed.
+        _ = self.events.send(StoreEvent::Checked { piece, verdict });
+    }
+
+    fn judge(&self, piece: PieceIndex, scratch: &mut Scratch) -> Result<Verdict, StoreError> {
+        if self.verified().get(piece) {
+            return Ok(Verdict::Good);
+        }
+        let check = self.metainfo.piece_check(piece).ok_or(StoreError::HashUnknown(piece))?;
+        let hashes = hash_piece(&self.layout, piece, Wanted::by(&check), scratch, |stride, bytes| {
+            self.files.read_block(&self.layout, stride, bytes)
+        });
+        match hashes {
+            Ok(hashes) if hashes.satisfy(&check) => self.accept(piece).map(|()| Verdict::Good),
+            Ok(_) => Ok(Verdict::Bad),
+            Err(error) if is_absence(&error) => Ok(Verdict::Bad),
+            Err(error) => Err(StoreError::file("read", self.path_in(piece), error)),
+        }
+    }
+
+    /// Notes that a piece is good, and gives the files that it completes their final names.
+    fn accept(&self, piece: PieceIndex) -> Result<(), StoreError> {
+        if !self.verified().set(piece) {
+            return Ok(());
+        }
+        self.unsaved.store(true, Ordering::Release);
+        let complete = self.verified().is_full();
+        for file in self.files_of(piece) {
+            let last = self.missing[file.0 as usize].fetch_sub(1, Ordering::AcqRel) == 1;
+            if last && self.access == Access::ReadWrite {
+                self.files.complete(file).map_err(|error| {
+                    StoreError::file("give the final name to", self.files.current_path(file), error)
+                })?;
+            }
+        }
+        if complete {
+            self.unlock();
+        }
+        Ok(())
+    }
+
+    /// Lets others into the folder: nothing is written any more.
+    fn unlock(&self) {
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Reads a block of a verified piece, after a look at whether its files are still the same.
+    pub(super) fn read_now(&self, block: BlockRef) -> Result<Bytes, StoreError> {
+        if !self.verified().get(block.piece) {
+            return Err(StoreError::NotVerified(block.piece));
+        }
+        let files = self.layout.segments(block).filter_map(|segment| segment.file);
+        for file in files {
+            if self.files.freshness(file) == Freshness::Changed {
+                self.lose(file);
+                return Err(StoreError::NotVerified(block.piece));
+            }
+        }
+        let mut bytes = vec![0; block.length as usize];
+        let read = read_segments(&self.layout, block, &mut bytes, |file, offset, part| {
+            let read = self.files.read(file, offset, part);
+            read.inspect_err(|error| {
+                if is_absence(error) {
+                    self.lose(file);
+                }
+            })
+        });
+        read.map_err(|error| StoreError::file("read", self.path_in(block.piece), error))?;
+        Ok(bytes.into())
+    }
+
+    /// Takes back what was said of a file that somebody changed.
+    fn lose(&self, file: FileIndex) {
+        let mut verified = self.verified();
+        let pieces: Vec<PieceIndex> =
+            self.layout.pieces_of(file).map(PieceIndex).filter(|&piece| verified.clear(piece)).collect();
+        for &piece in &pieces {
+            for file in self.files_of(piece) {
+                self.missing[file.0 as usize].fetch_add(1, Ordering::AcqRel);
+            }
+        }
+        drop(verified);
+        self.unsaved.store(true, Ordering::Release);
+        if !pieces.is_empty() {
+            let name = shown(&self.files.current_path(file));
+            let message = format!("{name} was changed or removed; its pieces are not shared any more");
+            _ = self.events.send(StoreEvent::Changed { message, pieces });
+        }
+    }
+
+    /// The files with bytes in a piece.
+    fn files_of(&self, piece: PieceIndex) -> impl Iterator<Item = FileIndex> {
+        let files = self.layout.files_of(piece).map(FileIndex);
+        files.filter(|&file| self.layout.file_size(file) > 0)
+    }
+
+    /// The path of the first file in a piece, for messages.
+    fn path_in(&self, piece: PieceIndex) -> PathBuf {
+        self.files_of(piece).next().map_or_else(PathBuf::new, |file| self.files.current_path(file))
+    }
+
+    fn fail(&self, error: StoreError) {
+        if !self.halted.swap(true, Ordering::AcqRel) {
+            _ = self.events.send(StoreEvent::Failed(error));
+        }
+    }
+}
