@@ -74,6 +74,8 @@ fn impossible_ranges_are_refused() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     #[test]
     fn a_layer_fetched_in_ranges_is_the_layer(pieces in 2u32..1400, height in 0u32..4, flaw: prop::sample::Index) {
         let piece_length = BLOCK_LENGTH << height;

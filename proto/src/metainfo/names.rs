@@ -96,6 +96,8 @@ pub(super) struct PathSet {
     entries: BTreeMap<(u32, String), Entry>,
     folders: u32,
     cost_bytes: usize,
+    /// The folders of the path before, with their numbers: files of one folder mostly follow each other.
+    last_folders: Vec<(String, u32)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +113,6 @@ impl PathSet {
         if path.len() > limits::PATH_DEPTH {
             return Err(NameError::TooDeep);
         }
-        path.iter().try_for_each(|component| check_component(component))?;
         let length: usize = path.iter().map(|component| component.len() + 1).sum();
         if length > limits::PATH_BYTES {
             return Err(NameError::PathTooLong);
@@ -120,20 +121,32 @@ impl PathSet {
         if self.cost_bytes > limits::PATHS_BYTES {
             return Err(NameError::TooMuch);
         }
-        let mut inside = 0;
-        for folder in folders {
-            let next = self.folders + 1;
-            match *self.entries.entry((inside, fold(folder))).or_insert(Entry::Folder(next)) {
-                Entry::File => return Err(NameError::FileAndFolder),
-                Entry::Folder(number) => inside = number,
-            }
-            self.folders = self.folders.max(inside);
-        }
+        check_component(name)?;
+        let inside = self.enter(folders)?;
         match self.entries.insert((inside, fold(name)), Entry::File) {
             None => Ok(()),
             Some(Entry::File) => Err(NameError::Duplicate),
             Some(Entry::Folder(_)) => Err(NameError::FileAndFolder),
         }
+    }
+
+    /// The number of the innermost of these folders, new or known.
+    fn enter(&mut self, folders: &[String]) -> Result<u32, NameError> {
+        let known = self.last_folders.iter().zip(folders).take_while(|((known, _), folder)| known == *folder);
+        let shared = known.count();
+        self.last_folders.truncate(shared);
+        for folder in &folders[shared..] {
+            check_component(folder)?;
+            let above = self.last_folders.last().map_or(0, |&(_, number)| number);
+            let next = self.folders + 1;
+            let number = match *self.entries.entry((above, fold(folder))).or_insert(Entry::Folder(next)) {
+                Entry::File => return Err(NameError::FileAndFolder),
+                Entry::Folder(number) => number,
+            };
+            self.folders = self.folders.max(number);
+            self.last_folders.push((folder.clone(), number));
+        }
+        Ok(self.last_folders.last().map_or(0, |&(_, number)| number))
     }
 }
 
