@@ -1,13 +1,10 @@
 //! One packet, at most one answer. What is malformed, or shows no connection id of ours, is not answered:
 //! its sender's address may be somebody else's.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use samara_proto::announce::Event;
-use samara_proto::announce::udp::{
-    self, Announced, ConnectionId, Family, PROTOCOL_ID, Request, Response, TransactionId,
-};
-use samara_proto::moment::Moment;
+use samara_proto::announce::udp::{self, Announced, Family, Request, Response, TransactionId};
 
 use super::connection_id::ConnectionIds;
 use crate::registry::{Announce, Progress, TcpContact, Wants};
@@ -25,46 +22,32 @@ impl<'a> Answerer<'a> {
 
     /// The answer to `packet`, if it deserves one.
     pub(super) fn answer(&self, packet: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
-        self.answer_at(self.service.now(), packet, from)
-    }
-
-    pub(super) fn answer_at(&self, now: Moment, packet: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
-        let (ip, metrics) = (from.ip().to_canonical(), &self.service.metrics);
-        if from.port() == 0 {
+        let (now, ip) = (self.service.now(), from.ip().to_canonical());
+        let metrics = &self.service.metrics;
+        let Some(request) = Request::decode(packet).ok().filter(|_| from.port() != 0) else {
             metrics.udp.malformed.add_one();
             return None;
-        }
-        if self.is_unproven(now, packet, ip) {
+        };
+        if request.connection_id().is_some_and(|id| !self.connection_ids.is_good(now, ip, id)) {
             metrics.udp_bad_connection_ids.add_one();
             return None;
         }
-        let response = match Request::decode(packet) {
-            Ok(Request::Connect { transaction_id }) => {
+        let response = match request {
+            Request::Connect { transaction_id } => {
                 metrics.udp_connects.add_one();
                 Response::Connect { transaction_id, connection_id: self.connection_ids.give(now, ip) }
             }
-            Ok(Request::Announce { transaction_id, announce, .. }) => {
+            Request::Announce { transaction_id, announce, .. } => {
                 self.announce(transaction_id, &announce, from)
             }
-            Ok(Request::Scrape { transaction_id, info_hashes, .. }) => {
+            Request::Scrape { transaction_id, info_hashes, .. } => {
                 metrics.udp.scrapes.add_one();
                 let counts = self.service.scrape(&info_hashes);
                 let counts = counts.into_iter().map(|scraped| scraped.counts).collect();
                 Response::Scrape { transaction_id, counts }
             }
-            Err(_) => {
-                metrics.udp.malformed.add_one();
-                return None;
-            }
         };
         Some(response.encode())
-    }
-
-    /// Whether the packet begins with neither the protocol's number nor an id of ours. Looked at before
-    /// all else, so that a forged packet costs no more than a hash.
-    fn is_unproven(&self, now: Moment, packet: &[u8], ip: IpAddr) -> bool {
-        let Some(first) = packet.first_chunk().copied().map(u64::from_be_bytes) else { return false };
-        first != PROTOCOL_ID && !self.connection_ids.is_good(now, ip, ConnectionId(first))
     }
 
     fn announce(

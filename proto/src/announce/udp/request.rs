@@ -109,6 +109,15 @@ impl Request {
         }))
     }
 
+    /// What the client shows to prove that its address is its own; a connect request has nothing to
+    /// show yet.
+    pub fn connection_id(&self) -> Option<ConnectionId> {
+        match *self {
+            Self::Connect { .. } => None,
+            Self::Announce { connection_id, .. } | Self::Scrape { connection_id, .. } => Some(connection_id),
+        }
+    }
+
     /// The packet.
     pub fn encode(&self) -> Vec<u8> {
         let mut packet = Vec::with_capacity(128);
