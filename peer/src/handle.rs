@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use libp2p::core::transport::ListenerId;
@@ -20,7 +21,7 @@ use tokio::time::timeout;
 use crate::disk::DiskPool;
 use crate::engine::event::{Source, TorrentId};
 use crate::net::behaviour::Behaviour;
-use crate::net::discovery::tracker::{Client, ClientError};
+use crate::net::discovery::tracker::{Client, ClientError, Figures};
 use crate::net::transport::{self, TransportError, default_listen, stays_on};
 use crate::node::{IdentityError, NodeIdentity, NodeLoop, Parts};
 
@@ -350,6 +351,7 @@ pub struct Torrent {
     pub(crate) id: TorrentId,
     pub(crate) names: InfoHashes,
     pub(crate) events: mpsc::Receiver<TorrentEvent>,
+    pub(crate) figures: Arc<Figures>,
 }
 
 impl Torrent {
@@ -361,6 +363,11 @@ impl Torrent {
     /// Its info-hashes, as far as they were known when it was added.
     pub fn names(&self) -> InfoHashes {
         self.names
+    }
+
+    /// Content bytes received so far, at any moment; some of them may still turn out bad.
+    pub fn bytes_received(&self) -> u64 {
+        self.figures.downloaded.load(Ordering::Relaxed)
     }
 
     /// What happens next; `None` when the node has left the torrent.

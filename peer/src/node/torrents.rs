@@ -69,7 +69,7 @@ impl NodeLoop {
             phase: Phase::Checking,
             known: BTreeMap::new(),
             given: BTreeMap::new(),
-            figures,
+            figures: figures.clone(),
             stop: watch::Sender::new(false),
             announcers: JoinSet::new(),
             silent_trackers: 0,
@@ -92,7 +92,7 @@ impl NodeLoop {
                 );
             }
         }
-        Ok(Torrent { id: torrent, names, events: receiver })
+        Ok(Torrent { id: torrent, names, events: receiver, figures })
     }
 
     /// The metainfo is known: fetch what it still lacks, or check the files.
