@@ -14,12 +14,18 @@ mod escape;
 mod events;
 mod extras;
 mod failure;
+mod follower;
+mod get;
 mod interrupt;
+mod linger;
 mod logs;
 mod output;
 mod parse;
+mod seed;
+mod setup;
 mod show;
 mod source;
+mod tracker;
 mod units;
 mod verify;
 
@@ -75,15 +81,16 @@ fn run(cli: Cli, output: &Output) -> Outcome {
     outcome
 }
 
-async fn dispatch(command: Command, _common: &Common, output: &Output, interrupt: Interrupt) -> Outcome {
+async fn dispatch(command: Command, common: &Common, output: &Output, interrupt: Interrupt) -> Outcome {
     let out = output.clone();
     match command {
         Command::Create(args) => off_thread(interrupt, move || create::run(&args, &out)).await,
         Command::Show(args) => off_thread(interrupt, move || show::run(&args, &out)).await,
         Command::Verify(args) => off_thread(interrupt, move || verify::run(&args, &out)).await,
-        Command::Seed(_) | Command::Get(_) | Command::Tracker(_) | Command::Demo(_) => {
-            Err(Failure::failed("this command is not ready yet"))
-        }
+        Command::Seed(args) => seed::run(args, common, output, interrupt).await,
+        Command::Get(args) => get::run(&args, common, output, interrupt).await,
+        Command::Tracker(args) => tracker::run(&args, common, output, interrupt).await,
+        Command::Demo(_) => Err(Failure::failed("this command is not ready yet")),
         Command::Completions(args) => extras::completions(&args, output),
         Command::Man(args) => extras::man(&args, output),
     }

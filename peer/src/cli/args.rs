@@ -1,12 +1,12 @@
 //! Every command and flag, with its help text: the one place that says what the command line accepts.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use libp2p::Multiaddr;
+use samara_tracker::TrackerArgs;
 
 use super::bind::Bind;
 use super::{parse, units};
@@ -217,20 +217,6 @@ pub struct GetArgs {
     /// Stay and share until interrupted
     #[arg(long)]
     pub seed: bool,
-}
-
-/// `samara tracker`
-#[derive(Args, Debug)]
-pub struct TrackerArgs {
-    /// Address of the HTTP tracker [default: 127.0.0.1:6969 unless only --udp is given]
-    #[arg(long, value_name = "ADDR")]
-    pub http: Option<SocketAddr>,
-    /// Address of the UDP tracker [default: 127.0.0.1:6969 unless only --http is given]
-    #[arg(long, value_name = "ADDR")]
-    pub udp: Option<SocketAddr>,
-    /// Configuration file (TOML); the flags above override it
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub config: Option<PathBuf>,
 }
 
 /// `samara demo`

@@ -8,7 +8,7 @@ use super::escape;
 use super::output::Output;
 use super::units;
 
-const LABEL_COLUMNS: usize = 24;
+const LABEL_COLUMNS: usize = 16;
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Progress of one thing in bytes. Dropping it takes the bar off the screen.
@@ -55,12 +55,15 @@ impl Bar {
     }
 
     fn draw(&mut self, done: u64, total: u64, count: String, details: &[String]) {
-        let mut parts = vec![count];
-        parts.extend(details.iter().map(|detail| escape::line(detail).into_owned()));
+        // What changes comes first: a narrow terminal cuts off the end.
+        let mut parts: Vec<_> = details.iter().map(|detail| escape::line(detail).into_owned()).collect();
+        parts.push(count);
         self.show(Shape::Bar);
-        self.bar.set_length(total.max(1));
-        self.bar.set_position(if total == 0 { 1 } else { done });
         self.bar.set_message(parts.join("  "));
+        self.bar.update(|state| {
+            state.set_len(total.max(1));
+            state.set_pos(if total == 0 { 1 } else { done });
+        });
         if self.bar.is_hidden() && self.last_plain_line.elapsed() >= PLAIN_INTERVAL {
             self.last_plain_line = Instant::now();
             let percent = done.saturating_mul(100).checked_div(total).unwrap_or(100);
@@ -97,8 +100,8 @@ enum Shape {
 impl Shape {
     fn style(self) -> ProgressStyle {
         let template = match self {
-            Self::Bar => "{prefix:24} {bar:20.green/dim} {percent:>3} %  {wide_msg}",
-            Self::Line => "{prefix:24} {wide_msg}",
+            Self::Bar => "{prefix:16} {bar:14.green/dim} {percent:>3} %  {wide_msg}",
+            Self::Line => "{prefix:16} {wide_msg}",
         };
         ProgressStyle::with_template(template).expect("the template is a constant").progress_chars("━━─")
     }
@@ -111,7 +114,6 @@ pub struct Meter {
 
 impl Meter {
     /// Starts measuring.
-    #[expect(clippy::new_without_default, reason = "it reads the clock")]
     pub fn new() -> Self {
         Self { started: Instant::now() }
     }

@@ -1,8 +1,7 @@
 //! `samara create`: make a `.torrent`, and the same as the first step of `samara seed PATH`.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -79,7 +78,9 @@ pub fn for_seeding(
 
 /// Makes a `.torrent` at `torrent` for the demo's file.
 pub fn for_demo(path: &Path, torrent: &Path, tracker: String, output: &Output) -> Result<Metainfo, Failure> {
-    let metainfo = hash(path, options(Format::Hybrid, tiers(&[tracker])), output)?.metainfo;
+    let metainfo = disk::create(path, options(Format::Hybrid, tiers(&[tracker])), |_, _| {})
+        .map_err(|error| Failure::failed(error.to_string()))?
+        .metainfo;
     write(torrent, &metainfo.to_bytes(), Existing::Kept)?;
     let hashes = metainfo.info_hashes().into();
     output.event(&Event::Created { torrent: torrent.display().to_string(), hashes });
@@ -208,36 +209,12 @@ fn exists(torrent: &Path) -> Failure {
     Failure::failed(format!("{} is there already; use --force to overwrite it, or -o", torrent.display()))
 }
 
-/// Writes a whole file or nothing: first beside its place, then in one step into it.
+/// Writes a whole file or nothing.
 fn write(torrent: &Path, bytes: &[u8], existing: Existing) -> Result<(), Failure> {
-    let mut name = OsString::from(".");
-    name.push(torrent.file_name().unwrap_or_default());
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = torrent.with_file_name(name);
-    let written = write_and_sync(&temporary, bytes).and_then(|()| match existing {
-        // A link fails if somebody else has made the file in the meantime; renaming would replace it.
-        Existing::Kept => match fs::hard_link(&temporary, torrent) {
-            Ok(()) => fs::remove_file(&temporary),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-            Err(_no_links_here) => fs::rename(&temporary, torrent),
-        },
-        Existing::Replaced => fs::rename(&temporary, torrent),
-    });
-    written.map_err(|error| {
-        // It may never have been made; what counts is the first failure.
-        let _ = fs::remove_file(&temporary);
-        if error.kind() == io::ErrorKind::AlreadyExists {
-            exists(torrent)
-        } else {
-            Failure::file("write", torrent, &error)
-        }
-    })
-}
-
-fn write_and_sync(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    if existing == Existing::Kept && torrent.symlink_metadata().is_ok() {
+        return Err(exists(torrent));
+    }
+    disk::write_whole(torrent, bytes).map_err(|error| Failure::file("write", torrent, &error))
 }
 
 #[cfg(test)]

@@ -60,11 +60,6 @@ impl Failure {
         Self { exit: Exit::Usage, message: message.into() }
     }
 
-    /// Exit code 3.
-    pub fn incomplete(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Incomplete, message: message.into() }
-    }
-
     /// Exit code 1: `verb` could not be done to the file at `path`.
     pub fn file(verb: &str, path: &Path, error: &io::Error) -> Self {
         Self::failed(format!("cannot {verb} {}: {error}", path.display()))

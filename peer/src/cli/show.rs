@@ -14,7 +14,7 @@ use super::units;
 /// Prints it.
 pub fn run(args: &ShowArgs, output: &Output) -> Outcome {
     let shown = match Source::read(&args.source)? {
-        Source::Torrent(_, metainfo) => of_metainfo(&metainfo),
+        Source::Torrent(metainfo) => of_metainfo(&metainfo),
         Source::Magnet(magnet) => of_magnet(magnet),
     };
     if output.is_json() {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use samara_proto::infohash::InfoHashes;
@@ -14,8 +14,8 @@ use super::failure::Failure;
 
 /// What a command was pointed at.
 pub enum Source {
-    /// A `.torrent` file and what it says.
-    Torrent(PathBuf, Arc<Metainfo>),
+    /// A `.torrent` file, and this is what it says.
+    Torrent(Arc<Metainfo>),
     /// A magnet link.
     Magnet(Magnet),
 }
@@ -34,15 +34,13 @@ impl Source {
                 "cannot open {text}: download the .torrent first, for example with curl -O, and pass the file"
             )));
         }
-        let path = PathBuf::from(text);
-        let metainfo = read_torrent(&path)?;
-        Ok(Self::Torrent(path, metainfo))
+        read_torrent(Path::new(text)).map(Self::Torrent)
     }
 
     /// The torrent's full names, as far as the source knows them.
     pub fn hashes(&self) -> InfoHashes {
         match self {
-            Self::Torrent(_, metainfo) => metainfo.info_hashes(),
+            Self::Torrent(metainfo) => metainfo.info_hashes(),
             Self::Magnet(magnet) => magnet.hashes,
         }
     }
@@ -50,7 +48,7 @@ impl Source {
     /// What to call the torrent: its name, or while that is unknown its hash.
     pub fn label(&self) -> String {
         let name = match self {
-            Self::Torrent(_, metainfo) => Some(metainfo.name()),
+            Self::Torrent(metainfo) => Some(metainfo.name()),
             Self::Magnet(magnet) => magnet.name.as_deref(),
         };
         let hash = || self.hashes().wire().next().map(|hash| hash.to_string());

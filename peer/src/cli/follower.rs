@@ -1,0 +1,245 @@
+//! One torrent of a running command: its events in, its bar and its lines out.
+
+use std::time::{Duration, Instant};
+
+use samara_proto::infohash::InfoHashes;
+use samara_proto::metainfo::Metainfo;
+
+use super::bars::Bar;
+use super::events::{self, Event, Which};
+use super::failure::Exit;
+use super::linger::Linger;
+use super::output::Output;
+use super::units;
+use crate::engine::event::Source;
+use crate::handle::{Progress, Stage, TorrentEvent};
+
+/// What is known of one torrent, and where it is shown.
+pub struct Follower {
+    output: Output,
+    bar: Option<Bar>,
+    which: Which,
+    state: State,
+    stage: Option<Stage>,
+    /// Content bytes in all, once known.
+    bytes_total: Option<u64>,
+    /// Content bytes verified, as last heard.
+    bytes_done: u64,
+}
+
+/// How far a torrent is.
+pub enum State {
+    /// Something is still missing.
+    Running,
+    /// Everything was here from the start.
+    Seeding,
+    /// Everything has arrived.
+    Complete(Linger),
+    /// It cannot go on; the exit code says how far it came.
+    Failed(Exit),
+}
+
+impl Follower {
+    /// Follows the torrent of these names, called `label` until its name is known.
+    pub fn new(label: String, hashes: InfoHashes, output: &Output) -> Self {
+        let mut bar = output.bar(&label);
+        bar.wait("looking for peers");
+        Self {
+            output: output.clone(),
+            bar: Some(bar),
+            which: Which { name: label, hashes: hashes.into() },
+            state: State::Running,
+            stage: None,
+            bytes_total: None,
+            bytes_done: 0,
+        }
+    }
+
+    /// Follows a torrent that is only shared.
+    pub fn seeding(metainfo: &Metainfo, output: &Output) -> Self {
+        let mut follower = Self::new(metainfo.name().to_owned(), metainfo.info_hashes(), output);
+        follower.bytes_total = Some(metainfo.layout().total_size());
+        follower.state = State::Seeding;
+        follower
+    }
+
+    /// How far it is.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The torrent's name, as far as known.
+    pub fn name(&self) -> &str {
+        &self.which.name
+    }
+
+    /// Takes note of an event and shows it.
+    pub fn on_event(&mut self, now: Instant, event: TorrentEvent) {
+        match event {
+            TorrentEvent::Metainfo(metainfo) => {
+                self.which =
+                    Which { name: metainfo.name().to_owned(), hashes: metainfo.info_hashes().into() };
+                self.bytes_total = Some(metainfo.layout().total_size());
+                if let Some(bar) = &mut self.bar {
+                    bar.set_label(metainfo.name());
+                }
+            }
+            TorrentEvent::Checking { done, total } => self.on_checking(done, total),
+            TorrentEvent::Ready { bytes_present } => self.on_ready(bytes_present),
+            TorrentEvent::Progress(progress) => self.on_progress(now, &progress),
+            TorrentEvent::Complete { bytes, elapsed, bytes_from, peers } => {
+                self.on_complete(now, bytes, elapsed, &bytes_from, peers);
+            }
+            TorrentEvent::Warning(message) => {
+                self.output.warn(format_args!("{}: {message}", self.which.name))
+            }
+            TorrentEvent::Failed(message) => self.on_failed(&message),
+        }
+    }
+
+    /// Takes note that no event will come any more.
+    pub fn on_end(&mut self) {
+        if matches!(self.state, State::Running) {
+            self.on_failed("the node stopped working on it; run the same command again");
+        }
+    }
+
+    fn on_checking(&mut self, done: u32, total: u32) {
+        let (Some(bar), Some(bytes)) = (&mut self.bar, self.bytes_total) else { return };
+        let share = u128::from(bytes) * u128::from(done) / u128::from(total.max(1));
+        bar.set(u64::try_from(share).unwrap_or(bytes), bytes, &["checking what is here".to_owned()]);
+    }
+
+    fn on_ready(&mut self, bytes_present: u64) {
+        self.bytes_done = bytes_present;
+        let total = self.bytes_total.unwrap_or(bytes_present);
+        if bytes_present > 0 && bytes_present < total {
+            let (here, total) = (units::size(bytes_present), units::size(total));
+            self.output
+                .note(format_args!("{}: going on, {here} of {total} are here already", self.which.name));
+        }
+    }
+
+    fn on_progress(&mut self, now: Instant, progress: &Progress) {
+        self.bytes_done = progress.bytes_done;
+        self.output.event(&Event::progress(self.which.clone(), progress));
+        self.on_stage(progress);
+        match &mut self.state {
+            State::Running => {
+                if self.bytes_total.is_none() {
+                    if let Some(bar) = &mut self.bar {
+                        bar.wait(&format!(
+                            "{}, asking for the torrent",
+                            units::count(progress.peers, "peer")
+                        ));
+                    }
+                } else if let Some(bar) = &mut self.bar {
+                    bar.set(progress.bytes_done, progress.bytes_total, &details(progress));
+                }
+            }
+            State::Complete(linger) => linger.on_progress(now, progress),
+            State::Seeding | State::Failed(_) => {}
+        }
+        if !matches!(self.state, State::Running)
+            && let Some(bar) = &mut self.bar
+        {
+            bar.wait(&sharing(progress));
+        }
+    }
+
+    /// Tells when the swarm came to depend more or less on its tracker.
+    fn on_stage(&mut self, progress: &Progress) {
+        if self.stage == Some(progress.stage) {
+            return;
+        }
+        let is_change = self.stage.replace(progress.stage).is_some();
+        let (stage, why) = (events::stage_name(progress.stage), why(progress.stage));
+        if is_change && matches!(self.state, State::Running) {
+            self.output.note(format_args!("{}: the swarm is now {stage}: {why}", self.which.name));
+        }
+        self.output.event(&Event::Stage {
+            which: self.which.clone(),
+            stage,
+            autonomy: progress.autonomy,
+            why: why.to_owned(),
+        });
+    }
+
+    fn on_complete(
+        &mut self,
+        now: Instant,
+        bytes: u64,
+        elapsed: Duration,
+        bytes_from: &[(Source, u64)],
+        peers: usize,
+    ) {
+        if !matches!(self.state, State::Running) {
+            return;
+        }
+        self.bytes_done = bytes;
+        let received: u64 = bytes_from.iter().map(|(_, bytes)| bytes).sum();
+        let how = if received == 0 {
+            "everything was here already".to_owned()
+        } else {
+            let rate = (received as f64 / elapsed.as_secs_f64().max(0.001)) as u64;
+            format!(
+                "{} in {}, {}, from {}",
+                units::size(received),
+                units::duration(elapsed),
+                units::rate(rate),
+                units::count(peers, "peer")
+            )
+        };
+        self.output.say(format_args!("{}: complete, {how}", self.which.name));
+        self.output.event(&Event::Complete {
+            which: self.which.clone(),
+            bytes,
+            seconds: elapsed.as_secs_f64(),
+            bytes_from: events::bytes_from(bytes_from),
+            peers,
+        });
+        self.state = State::Complete(Linger::since(now));
+        if let Some(bar) = &mut self.bar {
+            bar.wait("complete; sharing while others need it");
+        }
+    }
+
+    fn on_failed(&mut self, message: &str) {
+        // The name may itself be hostile; Output escapes the whole line.
+        self.output.error(format_args!("{}: {message}", self.which.name));
+        self.state = State::Failed(if self.bytes_done > 0 { Exit::Incomplete } else { Exit::Failed });
+        self.bar = None;
+    }
+}
+
+/// What a running download's bar says besides its bytes.
+fn details(progress: &Progress) -> Vec<String> {
+    let left = progress.bytes_total.saturating_sub(progress.bytes_done);
+    let mut details = vec![units::rate(progress.down_rate)];
+    details.extend(units::time_left(left, progress.down_rate));
+    details.push(units::count(progress.peers, "peer"));
+    if progress.up_rate > 0 {
+        details.push(format!("up {}", units::rate(progress.up_rate)));
+    }
+    details.push(events::stage_name(progress.stage).to_owned());
+    details
+}
+
+/// What the line of a torrent says that is only being shared.
+fn sharing(progress: &Progress) -> String {
+    format!(
+        "sharing  up {}  {}, {} wanting something  {}",
+        units::rate(progress.up_rate),
+        units::count(progress.peers, "peer"),
+        progress.interested_peers,
+        events::stage_name(progress.stage)
+    )
+}
+
+fn why(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Assisted => "without the tracker no new peers would be found",
+        Stage::Hybrid => "some peers could be found again without the tracker",
+        Stage::Autonomous => "the swarm goes on without a tracker",
+    }
+}

@@ -1,0 +1,159 @@
+//! `samara get`: download, then stay while others still take from us.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::stream;
+
+use super::args::{Common, GetArgs};
+use super::failure::{Exit, Failure, Outcome};
+use super::follower::{Follower, State};
+use super::interrupt::Interrupt;
+use super::output::Output;
+use super::setup;
+use super::source::Source;
+use crate::handle::{AddOptions, Node, Role, Torrent, TorrentEvent, TorrentSource};
+
+/// How often the rule for leaving is looked at, and whether anybody still reads us.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Runs it.
+pub async fn run(args: &GetArgs, common: &Common, output: &Output, mut interrupt: Interrupt) -> Outcome {
+    let sources = read_all(&args.sources)?;
+    fs::create_dir_all(&args.output).map_err(|error| Failure::file("create", &args.output, &error))?;
+    let node = setup::start_node(common, &[], output).await?;
+    let mut downloads = Vec::with_capacity(sources.len());
+    for source in sources {
+        downloads.push(add(&node, source, args, output).await?);
+    }
+    let end = follow(downloads, args, output, &mut interrupt).await;
+    interrupt.now_means_now();
+    node.shutdown().await;
+    report(&end, &args.output, output)
+}
+
+/// How it ended, torrent by torrent.
+struct End {
+    reason: Reason,
+    followers: Vec<Follower>,
+}
+
+enum Reason {
+    NothingLeftToDo,
+    Interrupted,
+    ReaderGone,
+}
+
+/// Reads everything before anything starts, so that a mistyped name costs nothing.
+fn read_all(texts: &[String]) -> Result<Vec<Source>, Failure> {
+    let mut sources: Vec<Source> = Vec::with_capacity(texts.len());
+    for text in texts {
+        let source = Source::read(text)?;
+        if sources.iter().any(|other| other.hashes().wire().any(|hash| source.hashes().answers_to(hash))) {
+            return Err(Failure::usage(format!("{text} names a torrent that was named before")));
+        }
+        sources.push(source);
+    }
+    Ok(sources)
+}
+
+async fn add(
+    node: &Node,
+    source: Source,
+    args: &GetArgs,
+    output: &Output,
+) -> Result<(Torrent, Follower), Failure> {
+    let follower = Follower::new(source.label(), source.hashes(), output);
+    let label = source.label();
+    if matches!(&source, Source::Magnet(magnet) if magnet.select_only.is_some()) {
+        output
+            .warn(format_args!("{label}: this version fetches every file, not only those the link selects"));
+    }
+    let options = AddOptions {
+        root: args.output.clone(),
+        trackers: args.trackers.clone(),
+        peers: args.peers.clone(),
+        role: Role::Get,
+    };
+    let source = match source {
+        Source::Torrent(metainfo) => TorrentSource::Metainfo(metainfo),
+        Source::Magnet(magnet) => TorrentSource::Magnet(magnet),
+    };
+    let torrent = node
+        .add(source, options)
+        .await
+        .map_err(|error| Failure::failed(format!("cannot get {label}: {error}")))?;
+    Ok((torrent, follower))
+}
+
+async fn follow(
+    downloads: Vec<(Torrent, Follower)>,
+    args: &GetArgs,
+    output: &Output,
+    interrupt: &mut Interrupt,
+) -> End {
+    let (torrents, mut followers): (Vec<_>, Vec<_>) = downloads.into_iter().unzip();
+    let mut events = stream::select_all(torrents.into_iter().enumerate().map(|(index, torrent)| {
+        stream::unfold(torrent, |mut torrent| async { Some((torrent.next_event().await?, torrent)) })
+            .map(move |event| (index, Some(event)))
+            .chain(stream::iter([(index, None::<TorrentEvent>)]))
+            .boxed()
+    }));
+    let mut look = tokio::time::interval(LOOK_INTERVAL);
+    let reason = loop {
+        tokio::select! {
+            Some((index, event)) = events.next() => match event {
+                Some(event) => followers[index].on_event(Instant::now(), event),
+                None => followers[index].on_end(),
+            },
+            _ = look.tick() => {}
+            () = interrupt.wait() => break Reason::Interrupted,
+        }
+        if output.is_closed() {
+            break Reason::ReaderGone;
+        }
+        if may_leave(&followers, args) {
+            break Reason::NothingLeftToDo;
+        }
+    };
+    End { reason, followers }
+}
+
+/// Whether every torrent is complete and not needed, or failed.
+fn may_leave(followers: &[Follower], args: &GetArgs) -> bool {
+    let now = Instant::now();
+    let any_complete = followers.iter().any(|follower| matches!(follower.state(), State::Complete(_)));
+    let all_over = followers.iter().all(|follower| match follower.state() {
+        State::Running | State::Seeding => false,
+        State::Failed(_) => true,
+        State::Complete(linger) => args.exit || (!args.seed && linger.is_over(now)),
+    });
+    all_over && !(args.seed && any_complete)
+}
+
+/// Says what is left to say and chooses the exit code.
+fn report(end: &End, dir: &Path, output: &Output) -> Outcome {
+    let unfinished = end.followers.iter().filter(|follower| !matches!(follower.state(), State::Complete(_)));
+    let names: Vec<_> = unfinished.map(Follower::name).collect();
+    if !names.is_empty() {
+        let (names, dir) = (names.join(", "), dir.display());
+        output.note(format_args!(
+            "{names}: stopped; what has arrived is kept in {dir}, and the same command goes on from there"
+        ));
+    }
+    match end.reason {
+        Reason::Interrupted => return Ok(Exit::Interrupted),
+        Reason::ReaderGone if end.followers.iter().any(|f| matches!(f.state(), State::Running)) => {
+            return Ok(Exit::Incomplete);
+        }
+        Reason::ReaderGone | Reason::NothingLeftToDo => {}
+    }
+    // Each failure was said when it happened.
+    let exits = end.followers.iter().map(|follower| match follower.state() {
+        State::Failed(exit) => *exit,
+        State::Running | State::Seeding | State::Complete(_) => Exit::Done,
+    });
+    Ok(exits.max_by_key(|exit| exit.code()).unwrap_or(Exit::Done))
+}

@@ -1,0 +1,112 @@
+//! `samara seed`: share a file, a folder or what a `.torrent` describes.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use samara_proto::magnet::Magnet;
+
+use super::args::{Common, SeedArgs};
+use super::create::{self, Made};
+use super::events::Event;
+use super::failure::{Exit, Failure, Outcome};
+use super::follower::Follower;
+use super::interrupt::Interrupt;
+use super::output::Output;
+use super::setup;
+use super::source::read_torrent;
+use crate::disk;
+use crate::handle::{AddOptions, Node, Role, Torrent, TorrentEvent, TorrentSource};
+
+/// Runs it.
+pub async fn run(args: SeedArgs, common: &Common, output: &Output, mut interrupt: Interrupt) -> Outcome {
+    let (listen, trackers) = (args.listen.clone(), args.trackers.clone());
+    let preparing = {
+        let (state_dir, output) = (setup::state_dir(common)?, output.clone());
+        tokio::task::spawn_blocking(move || prepare(&args, &state_dir, &output))
+    };
+    let share = tokio::select! {
+        share = preparing => share.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?,
+        () = interrupt.wait() => return Ok(Exit::Interrupted),
+    };
+    let node = setup::start_node(common, &listen, output).await?;
+    let options = AddOptions { root: share.root.clone(), trackers, peers: Vec::new(), role: Role::Seed };
+    let torrent = node
+        .add(TorrentSource::Metainfo(share.metainfo.clone()), options)
+        .await
+        .map_err(|error| Failure::failed(format!("cannot seed {}: {error}", share.torrent.display())))?;
+    let outcome = follow(torrent, &share, &node, output, &mut interrupt).await;
+    interrupt.now_means_now();
+    node.shutdown().await;
+    outcome
+}
+
+/// Finds or makes the `.torrent`.
+fn prepare(args: &SeedArgs, state_dir: &Path, output: &Output) -> Result<Made, Failure> {
+    let source = &args.source;
+    if is_torrent(source) {
+        let metainfo = read_torrent(source)?;
+        let dir = args.data.clone().unwrap_or_else(|| folder_of(source));
+        let root = disk::content_root(&metainfo, &dir);
+        return Ok(Made { metainfo, torrent: source.clone(), root });
+    }
+    if args.data.is_some() {
+        return Err(Failure::usage("--data goes with a .torrent; a file or folder is its own data"));
+    }
+    create::for_seeding(source, &args.trackers, state_dir, output)
+}
+
+fn is_torrent(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("torrent")) && !path.is_dir()
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Tells what happens until interrupted.
+async fn follow(
+    mut torrent: Torrent,
+    share: &Made,
+    node: &Node,
+    output: &Output,
+    interrupt: &mut Interrupt,
+) -> Outcome {
+    let mut follower = Follower::seeding(&share.metainfo, output);
+    loop {
+        let event = tokio::select! {
+            event = torrent.next_event() => event,
+            () = interrupt.wait() => return Ok(Exit::Interrupted),
+        };
+        match event {
+            None => return Err(Failure::failed("the node stopped; run the same command again")),
+            Some(TorrentEvent::Failed(message)) => {
+                return Err(Failure::failed(format!("cannot seed {}: {message}", share.metainfo.name())));
+            }
+            Some(TorrentEvent::Ready { .. }) => announce(share, node, output),
+            Some(event) => follower.on_event(Instant::now(), event),
+        }
+        if output.is_closed() {
+            return Ok(Exit::Done);
+        }
+    }
+}
+
+/// Tells others how to get it.
+fn announce(share: &Made, node: &Node, output: &Output) {
+    let addresses: Vec<_> = setup::reachable(&node.addresses()).iter().map(ToString::to_string).collect();
+    let magnet = Magnet { peers: addresses.clone(), ..Magnet::to_torrent(&share.metainfo) }.to_string();
+    let torrent = share.torrent.display().to_string();
+    output.say(format_args!("seeding {}; stop with Ctrl-C", share.metainfo.name()));
+    output.field("torrent", &torrent);
+    output.field("magnet", &magnet);
+    output.event(&Event::Seeding {
+        name: share.metainfo.name().to_owned(),
+        magnet,
+        torrent,
+        hashes: share.metainfo.info_hashes().into(),
+        addresses,
+    });
+}

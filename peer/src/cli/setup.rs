@@ -1,0 +1,94 @@
+//! From common flags to a running node.
+
+use std::path::PathBuf;
+
+use etcetera::{AppStrategy, AppStrategyArgs};
+use libp2p::Multiaddr;
+use libp2p::multiaddr::Protocol;
+
+use super::args::Common;
+use super::events::Event;
+use super::failure::Failure;
+use super::output::Output;
+use crate::handle::{Node, NodeConfig};
+
+/// Starts a node as the flags say and tells where it listens.
+pub async fn start_node(common: &Common, listen: &[Multiaddr], output: &Output) -> Result<Node, Failure> {
+    let config = NodeConfig {
+        listen: listen.to_vec(),
+        bind: common.bind.as_ref().map(|bind| bind.resolve()).transpose()?,
+        state_dir: Some(state_dir(common)?),
+        use_trackers: common.uses_trackers(),
+    };
+    let node = Node::start(config)
+        .await
+        .map_err(|error| Failure::failed(format!("cannot start a node: {error}")))?;
+    for address in node.addresses() {
+        output.event(&Event::Listening { protocol: protocol(&address), address: address.to_string() });
+    }
+    Ok(node)
+}
+
+/// Where identity and resume data live.
+pub fn state_dir(common: &Common) -> Result<PathBuf, Failure> {
+    if let Some(dir) = &common.state_dir {
+        return Ok(dir.clone());
+    }
+    let names = AppStrategyArgs { app_name: "samara".into(), ..AppStrategyArgs::default() };
+    let strategy = etcetera::choose_app_strategy(names).map_err(|error| {
+        Failure::failed(format!("cannot find your home folder ({error}); use --state-dir"))
+    })?;
+    Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()))
+}
+
+fn protocol(address: &Multiaddr) -> &'static str {
+    let is_quic = address.iter().any(|part| matches!(part, Protocol::QuicV1 | Protocol::Quic));
+    if is_quic { "quic" } else { "tcp" }
+}
+
+/// The addresses that go into a link: what others can dial. Loopback only if there is nothing else, and
+/// no IPv6 link-local, whose meaning ends at the cable.
+pub fn reachable(addresses: &[Multiaddr]) -> Vec<Multiaddr> {
+    let usable = |address: &&Multiaddr, loopback: bool| {
+        address.iter().next().is_some_and(|part| match part {
+            Protocol::Ip4(ip) => ip.is_loopback() == loopback && !ip.is_unspecified(),
+            Protocol::Ip6(ip) => {
+                ip.is_loopback() == loopback && !ip.is_unspecified() && !ip.is_unicast_link_local()
+            }
+            _ => !loopback,
+        })
+    };
+    let mut public: Vec<_> = addresses.iter().filter(|address| usable(address, false)).cloned().collect();
+    if public.is_empty() {
+        public = addresses.iter().filter(|address| usable(address, true)).cloned().collect();
+    }
+    public
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(texts: &[&str]) -> Vec<Multiaddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_link_names_loopback_only_when_there_is_nothing_else() {
+        let both = addresses(&[
+            "/ip4/127.0.0.1/tcp/1",
+            "/ip4/192.0.2.1/tcp/1",
+            "/ip6/fe80::1/tcp/1",
+            "/ip6/::1/tcp/1",
+        ]);
+        assert_eq!(reachable(&both), addresses(&["/ip4/192.0.2.1/tcp/1"]));
+        let local = addresses(&["/ip4/127.0.0.1/udp/1/quic-v1"]);
+        assert_eq!(reachable(&local), local);
+    }
+
+    #[test]
+    fn tcp_and_quic_are_told_apart() {
+        let both = addresses(&["/ip4/127.0.0.1/tcp/1", "/ip4/127.0.0.1/udp/1/quic-v1"]);
+        assert_eq!(both.iter().map(protocol).collect::<Vec<_>>(), ["tcp", "quic"]);
+    }
+}
