@@ -10,6 +10,7 @@ mod args;
 mod bars;
 mod bind;
 mod create;
+mod demo;
 mod escape;
 mod events;
 mod extras;
@@ -90,7 +91,7 @@ async fn dispatch(command: Command, common: &Common, output: &Output, interrupt:
         Command::Seed(args) => seed::run(args, common, output, interrupt).await,
         Command::Get(args) => get::run(&args, common, output, interrupt).await,
         Command::Tracker(args) => tracker::run(&args, common, output, interrupt).await,
-        Command::Demo(_) => Err(Failure::failed("this command is not ready yet")),
+        Command::Demo(args) => demo::run(&args, output, interrupt).await,
         Command::Completions(args) => extras::completions(&args, output),
         Command::Man(args) => extras::man(&args, output),
     }
