@@ -192,7 +192,8 @@ pub enum Input {
         /// Which.
         block: BlockRef,
     },
-    /// A block we were ordered to send could not be read; its request is answered with a reject.
+    /// A block we were ordered to send could not be read. The engine orders the reject, if the remote
+    /// knows rejects.
     BlockUnreadable {
         /// For whom it was.
         link: LinkId,
@@ -257,7 +258,8 @@ pub enum Output {
         /// Why.
         reason: DisconnectReason,
     },
-    /// Every piece of the torrent is verified. Said once for each torrent that became complete here.
+    /// Every piece of the torrent is verified. Said whenever the last missing piece becomes so, not of
+    /// what was complete when it was added.
     Completed {
         /// Which.
         torrent: TorrentId,

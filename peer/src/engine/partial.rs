@@ -1,5 +1,7 @@
 //! Pieces begun and not yet verified: for each block who was asked and who gave it.
 
+mod slot;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -7,6 +9,7 @@ use samara_proto::layout::PieceIndex;
 use samara_proto::moment::Moment;
 
 use super::event::{LinkId, PeerKey};
+use slot::{Origin, Slot};
 
 /// Links that may be asked for one block at the same time.
 pub const HOLDERS_MAX: usize = 3;
@@ -59,46 +62,9 @@ pub struct Givers {
     pub peers: BTreeSet<PeerKey>,
     /// Whether some were on disk from an earlier time.
     pub disk: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
-    Disk,
-    Peer(PeerKey),
-}
-
-#[derive(Clone, Debug, Default)]
-struct Slot {
-    /// To be asked for: nobody is, or those who are take too long.
-    open: bool,
-    origin: Option<Origin>,
-    holders: [Option<LinkId>; HOLDERS_MAX],
-}
-
-impl Slot {
-    fn is_held_by(&self, link: LinkId) -> bool {
-        self.holders.contains(&Some(link))
-    }
-
-    fn holder_count(&self) -> usize {
-        self.holders.iter().flatten().count()
-    }
-
-    fn has_room(&self) -> bool {
-        self.holders.contains(&None)
-    }
-
-    fn add_holder(&mut self, link: LinkId) {
-        if let Some(place) = self.holders.iter_mut().find(|holder| holder.is_none()) {
-            *place = Some(link);
-        }
-    }
-
-    fn remove_holder(&mut self, link: LinkId) {
-        for holder in self.holders.iter_mut().filter(|holder| **holder == Some(link)) {
-            *holder = None;
-        }
-    }
+    /// Whether somebody else's blocks may have overwritten some unnoticed: they were asked for and came,
+    /// or may have come, when they were there already.
+    pub contested: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -111,6 +77,7 @@ struct Partial {
     /// No slot before this one is open.
     cursor: u32,
     sharing: Sharing,
+    contested: bool,
     progress_at: Moment,
 }
 
@@ -127,7 +94,15 @@ impl Partials {
     pub fn begin(&mut self, piece: PieceIndex, blocks: u32, sharing: Sharing, now: Moment) {
         let slot = Slot { open: true, ..Slot::default() };
         let slots = vec![slot; blocks as usize];
-        let partial = Partial { slots, open: blocks, missing: blocks, cursor: 0, sharing, progress_at: now };
+        let partial = Partial {
+            slots,
+            open: blocks,
+            missing: blocks,
+            cursor: 0,
+            sharing,
+            contested: false,
+            progress_at: now,
+        };
         self.pieces.insert(piece, partial);
         self.open.insert(piece);
     }
@@ -135,8 +110,9 @@ impl Partials {
     /// Forgets `piece`; who gave what of it.
     pub fn end(&mut self, piece: PieceIndex) -> Givers {
         self.open.remove(&piece);
-        let mut givers = Givers::default();
-        for slot in self.pieces.remove(&piece).into_iter().flat_map(|partial| partial.slots) {
+        let Some(partial) = self.pieces.remove(&piece) else { return Givers::default() };
+        let mut givers = Givers { contested: partial.contested, ..Givers::default() };
+        for slot in partial.slots {
             match slot.origin {
                 Some(Origin::Peer(peer)) => {
                     givers.peers.insert(peer);
@@ -229,11 +205,20 @@ impl Partials {
     }
 
     /// `link` will not give `run`. Whether some of it has to be asked for again.
-    pub fn on_released(&mut self, run: Run, link: LinkId) -> bool {
+    pub fn on_refused(&mut self, run: Run, link: LinkId) -> bool {
         self.change(run, |slot| {
             slot.remove_holder(link);
             slot.open |= slot.origin.is_none() && slot.holder_count() == 0;
         })
+    }
+
+    /// `link` was told not to give `run`, which may come all the same. Whether some of it has to be asked
+    /// for again.
+    pub fn on_withdrawn(&mut self, run: Run, link: LinkId) -> bool {
+        if let Some(partial) = self.pieces.get_mut(&run.piece) {
+            partial.contested = true;
+        }
+        self.on_refused(run, link)
     }
 
     /// Those asked for `run` take too long. Whether somebody else can be asked.
@@ -269,11 +254,9 @@ impl Partials {
             } else {
                 arrival.duplicate += 1;
             }
-            // What is on disk is what came last before the check, which follows the last missing block.
-            if missing_before > 0 {
-                slot.origin = Some(Origin::Peer(peer));
-            }
+            slot.origin = slot.origin.or(Some(Origin::Peer(peer)));
         }
+        partial.contested |= arrival.duplicate > 0 || !arrival.others.is_empty();
         partial.progress_at = now;
         arrival.completed = missing_before > 0 && partial.missing == 0;
         self.change(run, |slot| slot.open = false);
@@ -304,6 +287,7 @@ impl Partials {
         for &piece in &pieces {
             let Some(partial) = self.pieces.get_mut(&piece) else { continue };
             partial.sharing = Sharing::Sole(None);
+            partial.contested |= partial.slots.iter().any(|slot| slot.holder_count() > 0);
             partial.missing = partial.slots.len() as u32;
             let all = Run { piece, first: 0, count: partial.missing };
             self.change(all, |slot| {

@@ -154,13 +154,18 @@ impl Picker {
     }
 
     /// A request will not be answered. Whether somebody else can be asked now.
-    pub fn on_released(&mut self, block: BlockRef, link: LinkId, rng: &mut EngineRng) -> bool {
-        let opened = self.partials.on_released(run_of(block), link);
+    pub fn on_refused(&mut self, block: BlockRef, link: LinkId, rng: &mut EngineRng) -> bool {
+        let opened = self.partials.on_refused(run_of(block), link);
         if opened && self.partials.is_untouched(block.piece) {
             self.partials.end(block.piece);
             self.availability.offer(block.piece, rng);
         }
         opened
+    }
+
+    /// A request was taken back, but may have been answered already. Whether somebody else can be asked now.
+    pub fn on_withdrawn(&mut self, block: BlockRef, link: LinkId) -> bool {
+        self.partials.on_withdrawn(run_of(block), link)
     }
 
     /// A request takes too long. Whether somebody else can be asked now.

@@ -172,8 +172,8 @@ impl Torrent {
         if givers.disk {
             return;
         }
-        match (givers.peers.first(), givers.peers.len()) {
-            (Some(&culprit), 1) => context.outcasts.push(culprit),
+        match (givers.peers.first(), givers.peers.len(), givers.contested) {
+            (Some(&culprit), 1, false) => context.outcasts.push(culprit),
             _ => givers.peers.into_iter().for_each(|peer| context.reputation.suspect(peer)),
         }
     }

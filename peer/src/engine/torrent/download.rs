@@ -119,7 +119,7 @@ impl Torrent {
                 continue;
             }
             peer.requests.remove(request);
-            self.picker.on_released(request, link, context.rng);
+            self.picker.on_withdrawn(request, link);
             context.send(link, PeerMessage::Cancel(request));
         }
     }
@@ -128,18 +128,27 @@ impl Torrent {
     pub(super) fn release_all(&mut self, link: LinkId, context: &mut Context<'_>) {
         let Some(peer) = self.links.get_mut(&link) else { return };
         for block in peer.requests.take_all() {
-            self.freed |= self.picker.on_released(block, link, context.rng);
+            self.freed |= self.picker.on_refused(block, link, context.rng);
         }
     }
 
-    /// One request will not be answered.
+    /// One request will not be answered. Whether there was such a request.
     pub(super) fn release(&mut self, link: LinkId, block: BlockRef, context: &mut Context<'_>) -> bool {
         let Some(peer) = self.links.get_mut(&link) else { return false };
         let was_asked = peer.requests.remove(block).is_some();
         if was_asked {
-            self.freed |= self.picker.on_released(block, link, context.rng);
+            self.freed |= self.picker.on_refused(block, link, context.rng);
         }
         was_asked
+    }
+
+    /// Takes requests back. Their blocks may come all the same.
+    pub(super) fn withdraw(&mut self, link: LinkId, blocks: Vec<BlockRef>) {
+        let Some(peer) = self.links.get_mut(&link) else { return };
+        for block in blocks {
+            peer.requests.remove(block);
+            self.freed |= self.picker.on_withdrawn(block, link);
+        }
     }
 
     /// Looks for requests that take too long. Whether it has to be done again in a while.
@@ -185,10 +194,10 @@ impl Torrent {
         for block in late {
             self.freed |= self.picker.on_overdue(block);
         }
-        for block in withdrawn {
-            self.release(link, block, context);
+        for &block in &withdrawn {
             context.send(link, PeerMessage::Cancel(block));
         }
+        self.withdraw(link, withdrawn);
         self.refill(link, context);
     }
 

@@ -38,7 +38,7 @@ impl Torrent {
             }
             PeerMessage::HaveNone => {}
             PeerMessage::Have(piece) => self.on_have(link, piece, context),
-            PeerMessage::Choke => self.on_choke(link, context),
+            PeerMessage::Choke => self.on_choke(link),
             PeerMessage::Unchoke => {
                 peer.chokes_us = false;
                 peer.refused.clear();
@@ -100,13 +100,14 @@ impl Torrent {
         self.drop_if_useless(link, context);
     }
 
-    fn on_choke(&mut self, link: LinkId, context: &mut Context<'_>) {
+    fn on_choke(&mut self, link: LinkId) {
         let Some(peer) = self.links.get_mut(&link) else { return };
         peer.chokes_us = true;
         self.hungry.remove(&link);
         // With BEP 6 every request is answered one by one; without, all are dropped in silence.
         if !peer.traits.fast {
-            self.release_all(link, context);
+            let dropped = peer.requests.take_all();
+            self.withdraw(link, dropped);
         }
     }
 

@@ -1,0 +1,46 @@
+//! One block of a piece that is begun.
+
+use super::HOLDERS_MAX;
+use crate::engine::event::{LinkId, PeerKey};
+
+/// Where a block came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Disk,
+    Peer(PeerKey),
+}
+
+/// The state of one block.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Slot {
+    /// To be asked for: nobody is, or those who are take too long.
+    pub(super) open: bool,
+    pub(super) origin: Option<Origin>,
+    pub(super) holders: [Option<LinkId>; HOLDERS_MAX],
+}
+
+impl Slot {
+    pub(super) fn is_held_by(&self, link: LinkId) -> bool {
+        self.holders.contains(&Some(link))
+    }
+
+    pub(super) fn holder_count(&self) -> usize {
+        self.holders.iter().flatten().count()
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.holders.contains(&None)
+    }
+
+    pub(super) fn add_holder(&mut self, link: LinkId) {
+        if let Some(place) = self.holders.iter_mut().find(|holder| holder.is_none()) {
+            *place = Some(link);
+        }
+    }
+
+    pub(super) fn remove_holder(&mut self, link: LinkId) {
+        for holder in self.holders.iter_mut().filter(|holder| **holder == Some(link)) {
+            *holder = None;
+        }
+    }
+}
