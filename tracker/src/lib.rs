@@ -2,7 +2,7 @@
 //!
 //! It helps the first peers of a swarm to find each other, those that speak BitTorrent over TCP and
 //! those that speak libp2p, each its own kind and both in one swarm. [`start`] runs it inside a program;
-//! the binary `samara-tracker` and the command `samara tracker` are thin shells around [`run()`].
+//! the binary `samara-tracker` and the command `samara tracker` are thin shells around it.
 
 mod access;
 mod args;
@@ -10,7 +10,6 @@ mod config;
 mod http;
 mod metrics;
 pub mod registry;
-mod run;
 mod service;
 mod udp;
 
@@ -26,7 +25,6 @@ use tokio::task::JoinSet;
 pub use access::{Access, ListedHash};
 pub use args::TrackerArgs;
 pub use config::{ConfigError, DEFAULT_FILE, HttpLimits, Listen, TrackerConfig};
-pub use run::{Output, RunError, run};
 
 use service::{Secrets, Service};
 

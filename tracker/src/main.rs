@@ -1,11 +1,12 @@
 //! The binary `samara-tracker`: a tracker and nothing else.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::net::IpAddr;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Parser};
-use samara_tracker::{ConfigError, DEFAULT_FILE, Output, RunError, TrackerArgs, run};
+use samara_tracker::{ConfigError, DEFAULT_FILE, StartError, Tracker, TrackerArgs, start};
+use serde_json::json;
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 
@@ -29,12 +30,24 @@ struct Cli {
     print_config: bool,
 }
 
+/// What standard output is for.
+#[derive(Clone, Copy, Debug)]
+enum Output {
+    /// A person reads it.
+    Human,
+    /// A program reads it: one JSON object a line.
+    Json,
+}
+
 #[derive(Debug, Error)]
 enum Failure {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
-    Run(#[from] RunError),
+    Start(#[from] StartError),
+    /// Nothing can be written to standard output, or signals cannot be waited for.
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
 #[tokio::main]
@@ -52,11 +65,59 @@ async fn main() -> ExitCode {
 
 async fn serve(cli: Cli) -> Result<(), Failure> {
     if cli.print_config {
-        print!("{DEFAULT_FILE}");
+        io::stdout().write_all(DEFAULT_FILE.as_bytes())?;
         return Ok(());
     }
-    let output = if cli.json { Output::Json } else { Output::Human };
-    Ok(run(cli.tracker.to_config(cli.bind)?, output).await?)
+    // Before the first line is printed, so that whoever reads it may interrupt at once.
+    let stopped = stop_signal()?;
+    let tracker = start(cli.tracker.to_config(cli.bind)?).await?;
+    say_where(&tracker, if cli.json { Output::Json } else { Output::Human })?;
+    stopped.await;
+    tracker.stop().await;
+    Ok(())
+}
+
+fn say_where(tracker: &Tracker, output: Output) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    let listeners = [
+        ("http", tracker.http_address(), tracker.http_url()),
+        ("udp", tracker.udp_address(), tracker.udp_url()),
+    ];
+    for (protocol, address, url) in listeners {
+        let (Some(address), Some(url)) = (address, url) else { continue };
+        match output {
+            Output::Human => writeln!(stdout, "tracker listens: {url}")?,
+            Output::Json => {
+                let event = json!({"event": "listening", "protocol": protocol, "address": address});
+                writeln!(stdout, "{event}")?;
+            }
+        }
+    }
+    stdout.flush()
+}
+
+#[cfg(unix)]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        // Without signals the process ends when it is killed.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
 }
 
 fn start_logging(verbose: u8) {
@@ -66,7 +127,7 @@ fn start_logging(verbose: u8) {
         _ => "trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let stderr = std::io::stderr;
+    let stderr = io::stderr;
     let with_colours = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(with_colours).init();
 }
