@@ -139,10 +139,18 @@ impl Samara {
         self.memory.bytes()
     }
 
-    /// The last events and everything on standard error, for messages.
+    /// The last events (of runs of figures the last) and everything on standard error, for messages.
     pub fn story(&mut self) -> String {
         let events = self.events();
-        let tail: Vec<String> = events.iter().rev().take(20).rev().map(ToString::to_string).collect();
+        let is_figures = |event: &Value| event["event"] == "progress";
+        let mut told: Vec<&Value> = Vec::new();
+        for event in events {
+            if is_figures(event) && told.last().is_some_and(|last| is_figures(last)) {
+                told.pop();
+            }
+            told.push(event);
+        }
+        let tail: Vec<String> = told.iter().rev().take(20).rev().map(ToString::to_string).collect();
         format!("last events:\n{}\nstandard error:\n{}", tail.join("\n"), self.standard_error())
     }
 

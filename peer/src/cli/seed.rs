@@ -14,6 +14,7 @@ use super::interrupt::Interrupt;
 use super::output::Output;
 use super::setup;
 use super::source::read_torrent;
+use super::units;
 use crate::disk;
 use crate::handle::{AddOptions, Node, Role, Torrent, TorrentEvent, TorrentSource};
 
@@ -85,13 +86,34 @@ async fn follow(
             Some(TorrentEvent::Failed(message)) => {
                 return Err(Failure::failed(format!("cannot seed {}: {message}", share.metainfo.name())));
             }
-            Some(TorrentEvent::Ready { .. }) => announce(share, node, output),
+            Some(TorrentEvent::Ready { bytes_present }) => {
+                tell_missing(share, bytes_present, output)?;
+                announce(share, node, output);
+            }
             Some(event) => follower.on_event(Instant::now(), event),
         }
         if output.is_closed() {
             return Ok(Exit::Done);
         }
     }
+}
+
+/// A seed without everything says so and gives what is good; one without anything fails.
+fn tell_missing(share: &Made, bytes_present: u64, output: &Output) -> Result<(), Failure> {
+    let (name, root) = (share.metainfo.name(), share.root.display());
+    let total = share.metainfo.layout().total_size();
+    if bytes_present == 0 && total > 0 {
+        return Err(Failure::failed(format!(
+            "cannot seed {name}: nothing of it is in {root}; name the folder that holds it with --data"
+        )));
+    }
+    if bytes_present < total {
+        let missing = units::size(total - bytes_present);
+        output.warn(format_args!(
+            "{name}: {missing} in {root} are missing or not what the torrent says; sharing the rest"
+        ));
+    }
+    Ok(())
 }
 
 /// Tells others how to get it.

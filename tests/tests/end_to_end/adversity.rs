@@ -44,8 +44,8 @@ fn never_stops(mut stream: TcpStream) {
 
 fn refuses(mut stream: TcpStream) {
     read_request(&mut stream);
-    let _ =
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 28\r\n\r\nd14:failure reason7:go home\x1be");
+    let answer = "d14:failure reason8:go home\x1be";
+    let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{answer}", answer.len());
 }
 
 /// A dead address for a tracker that may come up later.
@@ -109,16 +109,36 @@ fn a_tracker_that_comes_up_late_is_tried_again() {
 }
 
 #[test]
-fn a_seed_refuses_to_share_damaged_content() {
+fn a_seed_of_damaged_content_says_so_and_serves_the_rest() {
     let scene = Scene::new();
     let file = scene.path("small.bin");
     write_file(&file, 3_000_000, 10).unwrap();
-    let torrent = scene.create(&file, "hybrid", &[]);
+    let whole = std::fs::read(&file).unwrap();
+    let torrent = path_text(&scene.create(&file, "hybrid", &["--piece-length", "16KiB"]));
     damage(&file, 1_500_000);
     let data = path_text(file.parent().unwrap());
-    let mut seed = scene.start("seed", &["seed", &path_text(&torrent), "--data", &data]);
-    seed.wait_for("error", PROMPT);
-    assert_eq!(seed.wait_exit(PROMPT), 1);
+    let mut seed = scene.start("seed", &["seed", &torrent, "--data", &data]);
+    let warning = text(&seed.wait_for("warning", PROMPT), "message");
+    assert!(warning.contains("small.bin"), "{warning}");
+    let address = seed.wait_for("seeding", PROMPT)["addresses"][0].as_str().unwrap().to_owned();
+    let out = scene.path("out");
+    let mut leech = scene.get("leech", &torrent, &out, &["--peer", &address]);
+    leech.wait_until("all but one piece", TRANSFER, |event| event["bytes_done"] == 3_000_000 - 16 * 1024);
+    assert!(leech.is_running(), "it waits for the last piece");
+    let fetched = std::fs::read(out.join("small.bin.part")).unwrap();
+    let different = whole.iter().zip(&fetched).filter(|(a, b)| a != b && **b != 0).count();
+    assert_eq!(different, 0, "the damaged piece was not written");
+}
+
+#[test]
+fn a_seed_with_nothing_to_give_fails() {
+    let scene = Scene::new();
+    let file = scene.path("small.bin");
+    write_file(&file, 100_000, 15).unwrap();
+    let torrent = path_text(&scene.create(&file, "hybrid", &[]));
+    let ended = scene.run(&["seed", &torrent, "--data", &path_text(&scene.state("elsewhere"))]);
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("--data"), "{}", ended.stderr);
 }
 
 #[test]
