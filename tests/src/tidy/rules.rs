@@ -140,7 +140,7 @@ pub fn arrows(tree: &Tree) -> Vec<String> {
     let mut complaints = Vec::new();
     let forbidden = [
         ("proto/", &["samara_tracker", "samara_peer", "samara-tracker", "samara-peer"][..]),
-        ("tracker/", &["samara_peer", "samara-peer", "libp2p"][..]),
+        ("tracker/", &["samara_peer", "samara-peer", "libp2p::", "libp2p.workspace"][..]),
         ("peer/src/engine", &["crate::net", "crate::disk", "crate::node", "crate::handle", "crate::cli"][..]),
         ("peer/src/disk", &["crate::net", "crate::node", "crate::cli"][..]),
         ("peer/src/net", &["crate::node", "crate::cli"][..]),
