@@ -222,8 +222,7 @@ fn read_counts(reader: &mut Reader<'_>) -> Vec<SwarmCounts> {
     counts
 }
 
-/// Some trackers end the text with NULs.
+/// Some trackers end the text with NULs; what is cut from a long one may end with NULs too.
 fn read_text(bytes: &[u8]) -> String {
-    let length = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    text(&bytes[..length])
+    text(bytes).trim_end_matches('\0').to_owned()
 }

@@ -186,6 +186,13 @@ fn an_error_may_end_with_nuls() {
 }
 
 #[test]
+fn an_error_that_is_cut_does_not_end_with_nul_either() {
+    let long = [b"\0\0\0\x03\0\0\0\x05", &[b'x'; 500][..], &[0; 100], b"x"].concat();
+    let expected = Response::Error { transaction_id: TransactionId(5), message: "x".repeat(500) };
+    assert_eq!(Response::decode(&long, Family::V4), Ok(expected));
+}
+
+#[test]
 fn no_answer_outgrows_the_smallest_ipv6_packet() {
     let v4 = vec![SocketAddr::from(([1, 2, 3, 4], 5)); 1000];
     let v6 = vec![SocketAddr::from((Ipv6Addr::LOCALHOST, 5)); 1000];
