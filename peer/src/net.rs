@@ -1,5 +1,6 @@
 //! Peers over libp2p.
 
+pub mod address;
 pub mod behaviour;
 pub mod discovery;
 pub mod link;

@@ -31,6 +31,7 @@ use crate::engine::Engine;
 use crate::engine::config::EngineConfig;
 use crate::engine::event::{Input, LinkId, Output, PeerKey, TorrentId, Verdict};
 use crate::handle::{Command, NodeConfig, TorrentEvent};
+use crate::net::address::{is_tcp, reach};
 use crate::net::behaviour::{Behaviour, BehaviourEvent};
 use crate::net::discovery::tracker::{Client, TrackerEvent};
 use crate::net::link::{Identity, LinkEvent, REQUEST_QUEUE};
@@ -407,19 +408,4 @@ fn handshake_id(own_id: &PeerId) -> [u8; 20] {
     let bytes = own_id.to_bytes();
     id[8..].copy_from_slice(&bytes[bytes.len() - 12..]);
     id
-}
-
-fn is_tcp(address: &Multiaddr) -> bool {
-    address.iter().any(|part| matches!(part, Protocol::Tcp(_)))
-}
-
-/// 0 for addresses that everybody may reach, 1 for those of a local network, 2 for this machine's own.
-fn reach(address: &Multiaddr) -> u8 {
-    match address.iter().next() {
-        Some(Protocol::Ip4(ip)) if ip.is_loopback() => 2,
-        Some(Protocol::Ip4(ip)) if ip.is_private() || ip.is_link_local() => 1,
-        Some(Protocol::Ip6(ip)) if ip.is_loopback() => 2,
-        Some(Protocol::Ip6(ip)) if ip.is_unique_local() || ip.is_unicast_link_local() => 1,
-        _ => 0,
-    }
 }

@@ -7,6 +7,7 @@ use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 
 use crate::engine::event::PeerKey;
+use crate::net::address::is_tcp;
 use crate::net::transport::stays_on;
 
 /// Addresses kept of one peer; a signed record holds eight.
@@ -68,7 +69,7 @@ impl Peers {
     pub(super) fn dialable(&self, key: PeerKey, bind: Option<IpAddr>) -> (Vec<Multiaddr>, Vec<Multiaddr>) {
         let Some(entry) = self.entries.get(&key) else { return Default::default() };
         let usable = entry.addresses.iter().filter(|address| stays_on(bind, address)).cloned();
-        usable.partition(|address| address.iter().any(|part| matches!(part, Protocol::Tcp(_))))
+        usable.partition(is_tcp)
     }
 }
 

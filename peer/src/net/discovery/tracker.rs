@@ -2,6 +2,7 @@
 
 mod client;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use rand::RngExt;
 use samara_proto::announce::Event;
 use samara_proto::announce::http::{AnnounceRequest, AnnounceResponse, RetryIn};
 use samara_proto::infohash::InfoHash;
+use samara_proto::limits::RECORD_ADDRESSES;
 use samara_proto::record::SignedRecord;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -20,6 +22,7 @@ pub use client::{Client, ClientError};
 
 use super::Discovered;
 use crate::engine::event::{Source, TorrentId};
+use crate::net::address::{Reach, is_link_local, reach};
 
 /// First wait after a tracker failed; doubled each time.
 const RETRY_FIRST: Duration = Duration::from_secs(2);
@@ -107,7 +110,6 @@ impl Announcer {
         if self.addresses.wait_for(|list| !list.is_empty()).await.is_err() {
             return;
         }
-        let mut sequence = 0;
         let mut event = Event::Started;
         let mut failures = 0;
         let mut had_all = self.has_all();
@@ -115,10 +117,9 @@ impl Announcer {
         loop {
             let asked = Instant::now();
             let answer = tokio::select! {
-                answer = self.announce(event, sequence) => answer,
+                answer = self.announce(event) => answer,
                 _ = stop.wait_for(|stop| *stop) => break,
             };
-            sequence += 1;
             let (wait, soonest) = match answer {
                 Ok(answer) => {
                     if failures > 0 {
@@ -156,7 +157,7 @@ impl Announcer {
             }
         }
         // A goodbye that does not arrive costs nothing: the entry expires.
-        let _ = self.announce(Event::Stopped, sequence).await;
+        let _ = self.announce(Event::Stopped).await;
     }
 
     /// Waits for the next announce; false when the torrent was left meanwhile. Completion does not wait.
@@ -179,9 +180,9 @@ impl Announcer {
         self.figures.left.load(Ordering::Relaxed) == 0
     }
 
-    async fn announce(&self, event: Event, sequence: u64) -> Result<AnnounceResponse, ClientError> {
-        let addresses = self.addresses.borrow().clone();
-        let record = SignedRecord::sign(&self.keypair, seconds_since_1970() + sequence, &addresses)
+    async fn announce(&self, event: Event) -> Result<AnnounceResponse, ClientError> {
+        let addresses = addresses_for(&self.url, &self.addresses.borrow());
+        let record = SignedRecord::sign(&self.keypair, seconds_since_1970(), &addresses)
             .map_err(|error| ClientError::Unusable(error.to_string()))?;
         let left = match self.figures.left.load(Ordering::Relaxed) {
             u64::MAX => None,
@@ -217,7 +218,10 @@ impl Announcer {
             if peer == own {
                 continue;
             }
-            let addresses = record.addresses().to_vec();
+            // The peer vouches that they are its own, the tracker that the peer announced from there:
+            // neither alone may send us to somebody else's door.
+            let named = |address: &&Multiaddr| entry.addresses.contains(&address.to_vec());
+            let addresses: Vec<Multiaddr> = record.addresses().iter().filter(named).cloned().collect();
             let (torrent, source) = (self.torrent, Source::Tracker);
             self.tell(TrackerEvent::Found(Discovered { torrent, peer, addresses, source })).await;
         }
@@ -236,6 +240,25 @@ impl Announcer {
     }
 }
 
+/// The addresses worth telling the tracker at `url`, as many as a record holds. A tracker on this machine
+/// serves this machine first; any other has no use for addresses that mean somebody else to everybody.
+fn addresses_for(url: &str, all: &[Multiaddr]) -> Vec<Multiaddr> {
+    let is_here = reqwest::Url::parse(url).ok().and_then(|url| url.host_str().map(is_this_machine));
+    let mut useful: Vec<Multiaddr> = all.iter().filter(|address| !is_link_local(address)).cloned().collect();
+    if is_here == Some(true) {
+        useful.sort_by_key(|address| reach(address) != Reach::ThisMachine);
+    } else {
+        useful.retain(|address| reach(address) != Reach::ThisMachine);
+    }
+    useful.truncate(RECORD_ADDRESSES);
+    useful
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
 fn retry_wait(error: &ClientError, failures: u32) -> Duration {
     match error.retry_in() {
         Some(RetryIn::Minutes(minutes)) => Duration::from_secs(60 * u64::from(minutes.clamp(1, 1440))),
@@ -252,4 +275,42 @@ fn jittered(wait: Duration) -> Duration {
 /// Orders our records; later ones replace earlier ones at the tracker, over restarts too.
 fn seconds_since_1970() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn many() -> Vec<Multiaddr> {
+        let private = (0..10).map(|n| format!("/ip4/172.17.0.{n}/tcp/1"));
+        let here = ["/ip6/fe80::1/tcp/1".to_owned(), "/ip4/127.0.0.1/tcp/1".to_owned()];
+        private.chain(here).map(|text| text.parse().expect("an address")).collect()
+    }
+
+    #[test]
+    fn a_machine_with_many_addresses_tells_as_many_as_a_record_holds() {
+        let told = addresses_for("http://192.0.2.1/announce", &many());
+        assert_eq!(told.len(), RECORD_ADDRESSES);
+        let keypair = Keypair::generate_ed25519();
+        SignedRecord::sign(&keypair, 1, &told).expect("as many as a record holds");
+    }
+
+    #[test]
+    fn only_a_tracker_on_this_machine_is_told_of_loopback() {
+        let loopback: Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().expect("an address");
+        for url in ["http://127.0.0.1:6969/announce", "http://localhost/announce", "http://[::1]:1/announce"]
+        {
+            assert_eq!(addresses_for(url, &many())[0], loopback, "{url}");
+        }
+        for url in ["http://192.0.2.1/announce", "http://example.org/announce"] {
+            assert!(!addresses_for(url, &many()).contains(&loopback), "{url}");
+        }
+    }
+
+    #[test]
+    fn waits_after_failures_double_up_to_a_bound() {
+        let error = ClientError::TooLong;
+        let waits: Vec<u64> = [1, 2, 3, 20].map(|n| retry_wait(&error, n).as_secs()).into();
+        assert_eq!(waits, [2, 4, 8, 150]);
+    }
 }
