@@ -101,7 +101,7 @@ pub enum Command {
     Seed(SeedArgs),
     /// Download, then stay while others are still taking from us
     ///
-    /// After the download it stays while a peer still wants something from us and leaves when for ten
+    /// After the download it stays while a peer still wants something from us and leaves when for five
     /// seconds nobody has. What has arrived is kept when it is stopped before the end; the same command
     /// goes on from there.
     Get(GetArgs),

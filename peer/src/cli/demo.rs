@@ -263,6 +263,11 @@ async fn stop_tracker(
     total: u64,
     story: &Story,
 ) -> Result<(), Failure> {
+    if sum(done) >= total.saturating_mul(done.len() as u64) {
+        return Err(Failure::failed(
+            "everything arrived before the tracker could be stopped; use a larger --size",
+        ));
+    }
     let shares = done.iter().map(|bytes| bytes.load(Ordering::Relaxed).saturating_mul(100) / total.max(1));
     let shares: Vec<_> = shares.map(|share| format!("{share} %")).collect();
     tracker.stop().await;

@@ -152,10 +152,10 @@ impl Follower {
         if self.stage == Some(progress.stage) {
             return;
         }
-        let is_change = self.stage.replace(progress.stage).is_some();
+        self.stage = Some(progress.stage);
         let (stage, why) = (events::stage_name(progress.stage), why(progress.stage));
-        if is_change && matches!(self.state, State::Running) {
-            self.output.note(format_args!("{}: the swarm is now {stage}: {why}", self.which.name));
+        if progress.stage == Stage::Autonomous && matches!(self.state, State::Running) {
+            self.output.note(format_args!("{}: {why}", self.which.name));
         }
         self.output.event(&Event::Stage {
             which: self.which.clone(),

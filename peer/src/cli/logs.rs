@@ -7,7 +7,7 @@ use super::output::Output;
 /// Starts logging to standard error; `SAMARA_LOG` overrides the level that `-v` chose.
 pub fn start(verbose: u8, output: &Output) {
     let by_flag = match verbose {
-        0 => "error",
+        0 => "error,samara_peer=warn,samara_tracker=warn",
         1 => "warn,samara_peer=info,samara_tracker=info",
         2 => "info,samara_peer=debug,samara_tracker=debug",
         _ => "debug,samara_peer=trace,samara_tracker=trace",

@@ -30,12 +30,17 @@ pub async fn run(args: SeedArgs, common: &Common, output: &Output, mut interrupt
         () = interrupt.wait() => return Ok(Exit::Interrupted),
     };
     let node = setup::start_node(common, &listen, output).await?;
-    let options = AddOptions { root: share.root.clone(), trackers, peers: Vec::new(), role: Role::Seed };
+    let options = AddOptions {
+        root: share.root.clone(),
+        trackers: trackers.clone(),
+        peers: Vec::new(),
+        role: Role::Seed,
+    };
     let torrent = node
         .add(TorrentSource::Metainfo(share.metainfo.clone()), options)
         .await
         .map_err(|error| Failure::failed(format!("cannot seed {}: {error}", share.torrent.display())))?;
-    let outcome = follow(torrent, &share, &node, output, &mut interrupt).await;
+    let outcome = follow(torrent, &share, &trackers, &node, output, &mut interrupt).await;
     interrupt.now_means_now();
     node.shutdown().await;
     outcome
@@ -71,6 +76,7 @@ fn folder_of(path: &Path) -> PathBuf {
 async fn follow(
     mut torrent: Torrent,
     share: &Made,
+    trackers: &[String],
     node: &Node,
     output: &Output,
     interrupt: &mut Interrupt,
@@ -88,7 +94,7 @@ async fn follow(
             }
             Some(TorrentEvent::Ready { bytes_present }) => {
                 tell_missing(share, bytes_present, output)?;
-                announce(share, node, output);
+                announce(share, trackers, node, output);
             }
             Some(event) => follower.on_event(Instant::now(), event),
         }
@@ -117,9 +123,15 @@ fn tell_missing(share: &Made, bytes_present: u64, output: &Output) -> Result<(),
 }
 
 /// Tells others how to get it.
-fn announce(share: &Made, node: &Node, output: &Output) {
+fn announce(share: &Made, trackers: &[String], node: &Node, output: &Output) {
     let addresses: Vec<_> = setup::reachable(&node.addresses()).iter().map(ToString::to_string).collect();
-    let magnet = Magnet { peers: addresses.clone(), ..Magnet::to_torrent(&share.metainfo) }.to_string();
+    let mut magnet = Magnet { peers: addresses.clone(), ..Magnet::to_torrent(&share.metainfo) };
+    for url in trackers {
+        if !magnet.trackers.contains(url) {
+            magnet.trackers.push(url.clone());
+        }
+    }
+    let magnet = magnet.to_string();
     let torrent = share.torrent.display().to_string();
     output.say(format_args!("seeding {}; stop with Ctrl-C", share.metainfo.name()));
     output.field("torrent", &torrent);
