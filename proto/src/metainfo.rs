@@ -97,6 +97,10 @@ pub enum MetainfoError {
     /// A symbolic link (BEP 47), which could lead out of the torrent's folder.
     #[error("the torrent contains a symbolic link, {0:?}; links are refused")]
     Symlink(String),
+    /// Padding (BEP 47) of a piece or more between two files, which aligns nothing: a few bytes would buy
+    /// hours of hashing zeros.
+    #[error("the torrent has padding as long as a piece")]
+    Padding,
     /// No file at all.
     #[error("the torrent has no files")]
     NoFiles,

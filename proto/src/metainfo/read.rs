@@ -27,7 +27,7 @@ pub(super) fn info(info: Value<'_>) -> Result<Metainfo, MetainfoError> {
     let v2_files = v2::read(info)?;
     let name = name(info)?;
     let piece_length = piece_length(info)?;
-    let v1 = v1::read(info, &name)?;
+    let v1 = v1::read(info, &name, piece_length)?;
     let content = match (v1, v2_files) {
         (Some(v1), None) => v1_content(v1, piece_length)?,
         (None, Some(files)) => v2_content(files, piece_length, &name)?,

@@ -82,6 +82,20 @@ fn padding_is_counted_and_never_a_file() {
 }
 
 #[test]
+fn padding_never_fills_a_whole_piece() {
+    let pad = |length| file("4:attr1:p", length, &[".pad", "n"]);
+    let (full, empty) = (file("", 5, &["a"]), file("", 0, &["b"]));
+    let refused = |files: &[String], pieces| v1(files, pieces).unwrap_err() == MetainfoError::Padding;
+    assert!(refused(&[full.clone(), pad(16_384)], 2));
+    assert!(refused(&[pad(i64::MAX - 5), full.clone()], 1), "not one hash has to be there");
+    assert!(refused(&[full.clone(), pad(8192), empty.clone(), pad(8192)], 2), "an empty file ends no run");
+    assert!(refused(&[pad(8192), pad(8192), full.clone()], 2));
+    assert!(refused(&[full.clone(), pad(i64::MAX), pad(i64::MAX), pad(i64::MAX)], 1));
+    let next = file("", 1, &["c"]);
+    assert!(v1(&[full, pad(16_383), empty, next, pad(16_383)], 3).is_ok());
+}
+
+#[test]
 fn symbolic_links_are_refused() {
     let linked = v1(&[file("4:attr1:l", 0, &["a"])], 0);
     assert_eq!(linked.unwrap_err(), MetainfoError::Symlink("a".to_owned()));
@@ -170,7 +184,7 @@ fn the_halves_of_a_hybrid_must_agree() {
     assert_eq!(agree(&[a.clone(), pad(16_379), b.clone(), pad(16_380)]), "where the content ends");
     assert_eq!(agree(&[a.clone(), pad(16_378), b.clone()]), "where the files start");
     assert_eq!(agree(&[a.clone(), b.clone()]), "where the files start");
-    assert_eq!(agree(&[pad(16_384), a.clone(), pad(16_379), b.clone()]), "where the files start");
+    assert_eq!(agree(&[pad(1), a.clone(), pad(16_378), b.clone()]), "where the files start");
     assert_eq!(agree(&[b.clone(), pad(16_381), a.clone()]), "the files' names or order");
     assert_eq!(agree(&[a.clone(), pad(16_379), file("", 4, &["b"])]), "the files' sizes");
     assert_eq!(agree(&[a.clone(), pad(16_379)]), "how many files there are");

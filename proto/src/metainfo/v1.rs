@@ -27,14 +27,14 @@ pub(super) struct V1Pieces {
 }
 
 /// Reads the v1 half of `info`, if there is one.
-pub(super) fn read(info: Value<'_>, name: &str) -> Result<Option<V1>, MetainfoError> {
+pub(super) fn read(info: Value<'_>, name: &str, piece_length: u32) -> Result<Option<V1>, MetainfoError> {
     let Some(pieces) = info.get("pieces") else { return Ok(None) };
     let hashes = pieces.as_bytes().ok_or(MetainfoError::Missing("pieces"))?;
     let end = pieces.span().end - info.span().start;
     let mut v1 =
         V1 { single_file: false, files: Vec::new(), stretches: Vec::new(), pieces: end - hashes.len()..end };
     match info.get("files") {
-        Some(files) => v1.read_list(files)?,
+        Some(files) => v1.read_list(files, u64::from(piece_length))?,
         None => v1.read_single(info, name)?,
     }
     Ok(Some(v1))
@@ -51,8 +51,10 @@ impl V1 {
         Ok(())
     }
 
-    fn read_list(&mut self, files: Value<'_>) -> Result<(), MetainfoError> {
+    fn read_list(&mut self, files: Value<'_>, piece_length: u64) -> Result<(), MetainfoError> {
         let mut paths = PathSet::default();
+        // Zeros since the last byte of content.
+        let mut padding = 0u64;
         for file in files.as_list().ok_or(MetainfoError::Missing("files"))? {
             if self.stretches.len() >= limits::FILES as usize {
                 return Err(LayoutError::TooManyFiles.into());
@@ -60,6 +62,10 @@ impl V1 {
             let size = read::length(file)?;
             let attributes = Attributes::read(file);
             if attributes.is_padding {
+                padding = padding.saturating_add(size);
+                if padding >= piece_length {
+                    return Err(MetainfoError::Padding);
+                }
                 self.stretches.push(Stretch::Padding(size));
                 continue;
             }
@@ -68,6 +74,9 @@ impl V1 {
                 return Err(MetainfoError::Symlink(path.join("/")));
             }
             paths.insert(&path).map_err(|reason| read::refuse(&path, reason))?;
+            if size > 0 {
+                padding = 0;
+            }
             self.push(path, size, attributes);
         }
         Ok(())
