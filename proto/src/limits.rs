@@ -54,6 +54,10 @@ pub const TRACKER_ANSWER_BYTES: usize = 2 * 1024 * 1024;
 pub const TRACKER_ANSWER_DEPTH: usize = 10;
 /// Values in a tracker's answer: a dozen for each peer of the longest list in the wordiest form.
 pub const TRACKER_ANSWER_TOKENS: usize = 128 * 1024;
+/// Peers kept from a tracker's answer: ten times what clients ask for and trackers give; the rest are dropped.
+pub const ANSWER_PEERS: usize = 2000;
+/// libp2p peers kept from a tracker's answer: each costs a signature check; the rest are dropped.
+pub const ANSWER_LIBP2P_PEERS: usize = 256;
 /// Bytes of bencode in an extension message (BEP 10): a signed record for each of a PEX message's peers.
 pub const EXTENSION_BYTES: usize = 128 * 1024;
 /// Nested lists and dictionaries in an extension message: three are used.

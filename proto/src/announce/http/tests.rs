@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::announce::{Event, SwarmCounts};
 use crate::infohash::InfoHash;
-use crate::limits::RECORD_BYTES;
+use crate::limits::{self, RECORD_BYTES};
 
 const HASH: &str = "info_hash=%04%0bkV%3f%5cr%14%a6%b7%98%adC%c3%c9.%40%24%00%b9";
 const PEER: &str = "peer_id=-ABC940-5ert69muw5t8";
@@ -240,6 +240,21 @@ fn a_peer_nobody_can_dial_is_skipped() {
     assert_eq!(answer.peers, [only]);
     let answer = AnnounceResponse::decode(b"d5:peers12:\0\0\0\0\0\x05\x01\x02\x03\x04\0\0e").unwrap();
     assert_eq!(answer.peers, []);
+}
+
+#[test]
+fn of_an_endless_list_only_so_many_peers_are_kept() {
+    let repeated = |entry: &str| entry.repeat(limits::ANSWER_PEERS + 1);
+    let (v4, v6) = (repeated("iiiipp"), repeated("iiiiiiiiiiiiiiiipp"));
+    let compact = format!("d5:peers{}:{v4}6:peers6{}:{v6}e", v4.len(), v6.len());
+    let listed = format!("d5:peersl{}ee", repeated("d2:ip7:1.2.3.44:porti5ee"));
+    for answer in [compact, listed] {
+        let peers = AnnounceResponse::decode(answer.as_bytes()).unwrap().peers;
+        assert_eq!(peers.len(), limits::ANSWER_PEERS);
+    }
+    let entries = "d2:id1:xe".repeat(limits::ANSWER_LIBP2P_PEERS + 1);
+    let answer = AnnounceResponse::decode(format!("d6:libp2pd1:pl{entries}eee").as_bytes()).unwrap();
+    assert_eq!(answer.libp2p.unwrap().peers.len(), limits::ANSWER_LIBP2P_PEERS);
 }
 
 #[test]

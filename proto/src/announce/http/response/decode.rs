@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::announce::text;
 use crate::bencode::{self, Limits, Scan, Value};
-use crate::limits::{ADDRESS_BYTES, RECORD_ADDRESSES, RECORD_BYTES};
+use crate::limits::{ADDRESS_BYTES, ANSWER_LIBP2P_PEERS, ANSWER_PEERS, RECORD_ADDRESSES, RECORD_BYTES};
 
 use super::{AnnounceResponse, AnswerError, Failure, Libp2pPeer, Libp2pPeers, PeerFlags, RetryIn, TcpPeer};
 
@@ -19,7 +19,8 @@ const PEER_ID_BYTES: usize = 64;
 const BOOTSTRAP: usize = 32;
 
 impl AnnounceResponse {
-    /// Reads an answer. Peers without a usable address (port 0, no IP) are skipped.
+    /// Reads an answer. Peers without a usable address (port 0, no IP) are skipped, those beyond the caps
+    /// of [`limits`](crate::limits) are dropped.
     ///
     /// # Errors
     ///
@@ -75,7 +76,7 @@ fn tcp_peers(dict: Value<'_>) -> Result<Vec<TcpPeer>, AnswerError> {
     if let Some(value) = dict.get("peers") {
         match (value.as_bytes(), value.as_list()) {
             (Some(list), _) => append_v4(list, &mut peers)?,
-            (None, Some(list)) => peers.extend(list.filter_map(peer_of)),
+            (None, Some(list)) => keep(list.filter_map(peer_of), &mut peers),
             (None, None) => return Err(AnswerError::Field("peers")),
         }
     }
@@ -87,9 +88,10 @@ fn append_v4(list: &[u8], peers: &mut Vec<TcpPeer>) -> Result<(), AnswerError> {
     if !rest.is_empty() {
         return Err(AnswerError::Field("peers"));
     }
-    peers.extend(entries.iter().filter_map(|&[a, b, c, d, high, low]| {
+    let found = entries.iter().filter_map(|&[a, b, c, d, high, low]| {
         usable(Ipv4Addr::new(a, b, c, d).into(), u16::from_be_bytes([high, low]), None)
-    }));
+    });
+    keep(found, peers);
     Ok(())
 }
 
@@ -98,11 +100,17 @@ fn append_v6(list: &[u8], peers: &mut Vec<TcpPeer>) -> Result<(), AnswerError> {
     if !rest.is_empty() {
         return Err(AnswerError::Field("peers6"));
     }
-    peers.extend(entries.iter().filter_map(|entry| {
+    let found = entries.iter().filter_map(|entry| {
         let (ip, port) = entry.split_first_chunk::<16>()?;
         usable(Ipv6Addr::from(*ip).into(), u16::from_be_bytes(port.try_into().ok()?), None)
-    }));
+    });
+    keep(found, peers);
     Ok(())
+}
+
+/// Appends as many as the cap allows.
+fn keep(found: impl Iterator<Item = TcpPeer>, peers: &mut Vec<TcpPeer>) {
+    peers.extend(found.take(ANSWER_PEERS - peers.len()));
 }
 
 fn peer_of(entry: Value<'_>) -> Option<TcpPeer> {
@@ -117,8 +125,9 @@ fn usable(ip: IpAddr, port: u16, peer_id: Option<[u8; 20]>) -> Option<TcpPeer> {
 }
 
 fn libp2p_peers(dict: Value<'_>) -> Libp2pPeers {
-    let peers = dict.get("p").and_then(|value| Some(value.as_list()?.filter_map(libp2p_peer).collect()));
-    Libp2pPeers { bootstrap: addresses(dict, "b", BOOTSTRAP), peers: peers.unwrap_or_default() }
+    let listed = dict.get("p").and_then(|value| value.as_list()).into_iter().flatten();
+    let peers = listed.filter_map(libp2p_peer).take(ANSWER_LIBP2P_PEERS).collect();
+    Libp2pPeers { bootstrap: addresses(dict, "b", BOOTSTRAP), peers }
 }
 
 fn libp2p_peer(entry: Value<'_>) -> Option<Libp2pPeer> {
