@@ -95,8 +95,8 @@ pub fn scan(input: &[u8], limits: Limits) -> Result<Scan<'_>, BencodeError> {
     }
 }
 
-/// Like [`scan`], but other bytes may follow the value, as in metadata messages (BEP 9). The value and what
-/// follows together keep to `limits`.
+/// Like [`scan`], but other bytes may follow the value, as in metadata messages (BEP 9) and, by mistake, in
+/// files and answers. The value and what follows together keep to `limits`.
 ///
 /// # Errors
 /// On the first breach.

@@ -136,12 +136,13 @@ impl Metainfo {
     /// Reads a `.torrent` file.
     ///
     /// Keys may be unsorted or unknown; the info-hashes are taken over the info dictionary as found. Piece
-    /// layers that are there are checked, those that are not are [missing](Self::missing_piece_layers).
+    /// layers that are there are checked, those that are not are [missing](Self::missing_piece_layers). What
+    /// follows the bencode, mostly a newline, is skipped.
     ///
     /// # Errors
     /// If anything about it is inconsistent, unsafe or beyond the caps of [`limits`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, MetainfoError> {
-        let scan = bencode::scan(bytes, Limits::TORRENT)?;
+        let scan = bencode::scan_prefix(bytes, Limits::TORRENT)?;
         let root = scan.root();
         read::check_unique_keys(root)?;
         let info = root.get("info").ok_or(MetainfoError::Missing("info"))?;

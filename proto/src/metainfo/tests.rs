@@ -73,6 +73,16 @@ fn a_torrent_from_the_wild_loads() {
 }
 
 #[test]
+fn a_newline_may_follow_a_torrent_but_not_an_info_dictionary() {
+    let metainfo = single("").unwrap();
+    let torrent = [b"d4:info", metainfo.info_bytes(), b"e\r\n"].concat();
+    assert_eq!(Metainfo::from_bytes(&torrent).unwrap().info_hashes(), metainfo.info_hashes());
+    let info = [metainfo.info_bytes(), b"\n"].concat();
+    let trailing = BencodeError::TrailingBytes(metainfo.info_bytes().len());
+    assert_eq!(Metainfo::from_info(&info).unwrap_err(), MetainfoError::Bencode(trailing));
+}
+
+#[test]
 fn padding_is_counted_and_never_a_file() {
     let pad = file("4:attr1:p", 16_379, &["..", "CON"]);
     let metainfo = v1(&[file("", 5, &["a"]), pad, file("4:attr1:x", 3, &["b"])], 2).unwrap();

@@ -138,7 +138,7 @@ pub enum AnswerError {
     /// The tracker said no.
     #[error(transparent)]
     Refused(#[from] Failure),
-    /// Not one bencoded value within the limits; often a web page.
+    /// Not a bencoded value within the limits; often a web page.
     #[error("the tracker's answer is no bencode: {0}")]
     Bencode(#[from] BencodeError),
     /// Bencode, but no dictionary.

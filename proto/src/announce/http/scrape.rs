@@ -93,7 +93,7 @@ impl ScrapeResponse {
     ///
     /// # Errors
     ///
-    /// [`AnswerError::Refused`] when the tracker said no; otherwise when the bytes are not one
+    /// [`AnswerError::Refused`] when the tracker said no; otherwise when the bytes do not start with a
     /// dictionary with a dictionary `files`.
     pub fn decode(bytes: &[u8]) -> Result<Self, AnswerError> {
         let scan = scan_answer(bytes)?;

@@ -219,11 +219,19 @@ fn a_failure_says_when_to_retry() {
 
 #[test]
 fn garbage_is_an_error() {
-    for bytes in [&b""[..], b"<html>", b"i1e", b"le", b"d", b"de garbage", b"d5:peersi1ee", b"d1:ai1", b"9:x"]
-    {
+    for bytes in [&b""[..], b"<html>", b"i1e", b"le", b"d", b"d5:peersi1ee", b"d1:ai1", b"9:x"] {
         assert!(AnnounceResponse::decode(bytes).is_err(), "{bytes:?}");
         assert!(ScrapeResponse::decode(bytes).is_err(), "{bytes:?}");
     }
+}
+
+#[test]
+fn what_follows_an_answer_is_skipped() {
+    let answer = AnnounceResponse::decode(b"d8:intervali9ee\r\n").unwrap();
+    assert_eq!(answer.interval_secs, 9);
+    assert_eq!(ScrapeResponse::decode(b"d5:filesdee\n"), Ok(ScrapeResponse::default()));
+    let refused = AnnounceResponse::decode(b"d14:failure reason2:noe\n").unwrap_err();
+    assert!(matches!(refused, AnswerError::Refused(_)), "{refused}");
 }
 
 #[test]

@@ -24,8 +24,8 @@ impl AnnounceResponse {
     ///
     /// # Errors
     ///
-    /// [`AnswerError::Refused`] when the tracker said no; otherwise when the bytes are not one
-    /// dictionary within the limits, or a peer list is malformed.
+    /// [`AnswerError::Refused`] when the tracker said no; otherwise when the bytes do not start with
+    /// a dictionary within the limits, or a peer list is malformed.
     pub fn decode(bytes: &[u8]) -> Result<Self, AnswerError> {
         let scan = scan_answer(bytes)?;
         let dict = scan.root();
@@ -48,9 +48,9 @@ impl AnnounceResponse {
     }
 }
 
-/// The parts of an answer that is a dictionary and no failure.
+/// The parts of an answer that is a dictionary and no failure; what follows it, mostly a newline, is skipped.
 pub(in crate::announce::http) fn scan_answer(bytes: &[u8]) -> Result<Scan<'_>, AnswerError> {
-    let scan = bencode::scan(bytes, Limits::TRACKER_ANSWER)?;
+    let scan = bencode::scan_prefix(bytes, Limits::TRACKER_ANSWER)?;
     let dict = scan.root();
     if dict.as_dict().is_none() {
         return Err(AnswerError::NoDictionary);
