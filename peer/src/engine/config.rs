@@ -30,9 +30,13 @@ pub struct EngineConfig {
     pub request_queue: u32,
     /// The longest request we answer: the number we announce.
     pub request_length: u32,
-    /// Bytes of blocks in the driver's hands for one link. Small enough for a choke or a cancel to act
-    /// soon, large enough to keep a fast link busy between two turns of the driver.
-    pub upload_window_bytes: u32,
+    /// Least bytes of blocks in the driver's hands for one link, if so much is asked for.
+    pub upload_window_floor_bytes: u32,
+    /// Most bytes of blocks in the driver's hands for one link, which bounds what it reads ahead.
+    pub upload_window_ceiling_bytes: u32,
+    /// What is in the driver's hands covers this time: short enough for a choke or a cancel to act soon,
+    /// long enough to keep a fast link busy between two turns of the driver.
+    pub upload_window: Duration,
 
     /// Least bytes requested ahead on one link; what fills a fast path within its first round trip.
     pub pipeline_floor_bytes: u64,
@@ -71,7 +75,9 @@ impl Default for EngineConfig {
             slot_turn: Duration::from_secs(30),
             request_queue: 1024,
             request_length: REQUEST_LENGTH,
-            upload_window_bytes: 32 * BLOCK_LENGTH,
+            upload_window_floor_bytes: 16 * BLOCK_LENGTH,
+            upload_window_ceiling_bytes: 128 * BLOCK_LENGTH,
+            upload_window: Duration::from_millis(200),
             pipeline_floor_bytes: 32 * u64::from(BLOCK_LENGTH),
             pipeline_ceiling_bytes: 16 * 1024 * 1024,
             pipeline_slack: Duration::from_millis(200),

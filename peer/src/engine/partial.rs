@@ -55,7 +55,7 @@ pub struct Arrival {
     pub completed: bool,
 }
 
-/// Who the blocks of a piece came from.
+/// Who the blocks of a piece came from, and who was asked for them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Givers {
     /// Peers that gave at least one.
@@ -65,6 +65,8 @@ pub struct Givers {
     /// Whether somebody else's blocks may have overwritten some unnoticed: they were asked for and came,
     /// or may have come, when they were there already.
     pub contested: bool,
+    /// Links that are still asked for some.
+    pub asked: BTreeSet<LinkId>,
 }
 
 #[derive(Clone, Debug)]
@@ -107,12 +109,20 @@ impl Partials {
         self.open.insert(piece);
     }
 
+    /// Some of `piece` may come from somebody who is not known to be asked.
+    pub fn contest(&mut self, piece: PieceIndex) {
+        if let Some(partial) = self.pieces.get_mut(&piece) {
+            partial.contested = true;
+        }
+    }
+
     /// Forgets `piece`; who gave what of it.
     pub fn end(&mut self, piece: PieceIndex) -> Givers {
         self.open.remove(&piece);
         let Some(partial) = self.pieces.remove(&piece) else { return Givers::default() };
         let mut givers = Givers { contested: partial.contested, ..Givers::default() };
         for slot in partial.slots {
+            givers.asked.extend(slot.holders.iter().flatten());
             match slot.origin {
                 Some(Origin::Peer(peer)) => {
                     givers.peers.insert(peer);
@@ -215,9 +225,7 @@ impl Partials {
     /// `link` was told not to give `run`, which may come all the same. Whether some of it has to be asked
     /// for again.
     pub fn on_withdrawn(&mut self, run: Run, link: LinkId) -> bool {
-        if let Some(partial) = self.pieces.get_mut(&run.piece) {
-            partial.contested = true;
-        }
+        self.contest(run.piece);
         self.on_refused(run, link)
     }
 

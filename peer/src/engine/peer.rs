@@ -8,6 +8,7 @@ use samara_proto::layout::PieceIndex;
 use samara_proto::limits::BLOCK_LENGTH;
 use samara_proto::moment::Moment;
 
+use super::config::EngineConfig;
 use super::event::{PeerKey, PeerTraits};
 use super::pipeline::Pipeline;
 use super::rate::Meter;
@@ -16,6 +17,8 @@ use super::uploads::Uploads;
 
 /// Over how long a peer's gifts are counted when slots are given out.
 const MERIT_WINDOW: Duration = Duration::from_secs(20);
+/// Over how long the rate towards a peer is taken.
+const UP_WINDOW: Duration = Duration::from_secs(1);
 /// Pieces that one remote may allow us while it chokes us, or suggest, or refuse: more is forgotten.
 const HINTS_MAX: usize = 64;
 /// Control messages without effect that a remote may send at once beyond what its queue explains.
@@ -72,6 +75,8 @@ pub struct Peer {
     pub suggested: VecDeque<PieceIndex>,
     /// The piece it was last asked for.
     pub current: Option<PieceIndex>,
+    /// When it may next be asked for what others were asked for.
+    pub rescue_at: Moment,
     allowance: u32,
     allowance_at: Moment,
 }
@@ -102,15 +107,23 @@ impl Peer {
             pipeline: Pipeline::new(now),
             uploads: Uploads::default(),
             down: Meter::new(now, MERIT_WINDOW),
-            up: Meter::new(now, MERIT_WINDOW),
+            up: Meter::new(now, UP_WINDOW),
             wasted_bytes: 0,
             allowed: BTreeSet::new(),
             refused: BTreeSet::new(),
             suggested: VecDeque::new(),
             current: None,
+            rescue_at: now,
             allowance: ALLOWANCE,
             allowance_at: now,
         }
+    }
+
+    /// Bytes of blocks for this peer that the driver may hold.
+    pub fn upload_window_bytes(&self, now: Moment, config: &EngineConfig) -> u32 {
+        let bytes = u128::from(self.up.rate(now)) * config.upload_window.as_micros() / 1_000_000;
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        bytes.max(config.upload_window_floor_bytes).min(config.upload_window_ceiling_bytes)
     }
 
     /// Pays for a message that honest peers send rarely or to little effect; false if it sent far too many.

@@ -43,14 +43,23 @@ pub struct Asker<'a> {
     pub max_blocks: u32,
 }
 
+/// A piece that is to be given by one peer, at first by none of those who gave it before.
+#[derive(Clone, Debug)]
+struct Failure {
+    givers: BTreeSet<PeerKey>,
+    avoided_until: Moment,
+    /// Blocks of the first attempt may still come.
+    contested: bool,
+}
+
 /// Decides what to ask for and remembers what is being asked for.
 #[derive(Clone, Debug)]
 pub struct Picker {
     layout: Arc<Layout>,
     availability: Availability,
     partials: Partials,
-    /// Pieces that failed their check: to be given by one peer, at first by none of these.
-    failed: BTreeMap<PieceIndex, (Moment, BTreeSet<PeerKey>)>,
+    /// Pieces that failed their check.
+    failed: BTreeMap<PieceIndex, Failure>,
     partial_limit: usize,
     /// Pieces still to be chosen without regard to rarity.
     random_left: u32,
@@ -127,9 +136,7 @@ impl Picker {
 
     /// Chooses blocks that others were asked for and would bring much later, once nothing else is left.
     pub fn rescue(&mut self, asker: &Asker<'_>, hopeless: impl Fn(LinkId) -> bool) -> Option<BlockRef> {
-        let all_asked_for = self.availability.choosable_count() == 0 && self.partials.open().next().is_none();
-        let stuck = self.partials.count() >= self.partial_limit;
-        if asker.suspect || asker.only.is_some() || !(all_asked_for || stuck) {
+        if asker.suspect || asker.only.is_some() || !self.may_rescue() {
             return None;
         }
         let suits = |piece| asker.has.get(piece) && !asker.refused.contains(&piece);
@@ -138,9 +145,23 @@ impl Picker {
         Some(self.block_of(run))
     }
 
+    /// Whether everything is asked for, or nothing new may be begun.
+    pub fn may_rescue(&self) -> bool {
+        let all_begun = self.availability.choosable_count() == 0 || self.is_at_limit();
+        all_begun && self.partials.open().next().is_none()
+    }
+
+    /// Whether as many pieces are begun as may be.
+    pub fn is_at_limit(&self) -> bool {
+        self.partials.count() >= self.partial_limit
+    }
+
     /// Whether `block` is what a request of ours could have been: whole blocks inside one piece.
     pub fn is_ours(&self, block: BlockRef) -> bool {
-        self.layout.contains(block) && block.begin.is_multiple_of(BLOCK_LENGTH)
+        let end = block.begin.saturating_add(block.length);
+        self.layout.contains(block)
+            && block.begin.is_multiple_of(BLOCK_LENGTH)
+            && (end.is_multiple_of(BLOCK_LENGTH) || end == self.layout.piece_size(block.piece))
     }
 
     /// A request was answered.
@@ -203,18 +224,23 @@ impl Picker {
         missing_before > Some(0) && self.partials.missing(piece) == Some(0)
     }
 
-    /// `piece` is what it should be: it is done with. Who gave it.
+    /// `piece` is what it should be: it is done with. Who gave it; who is still asked need not be.
     pub fn on_verified(&mut self, piece: PieceIndex) -> Givers {
         self.failed.remove(&piece);
         self.availability.withdraw(piece);
         self.partials.end(piece)
     }
 
-    /// `piece` is not what it should be: all of it is to be fetched again, by one peer. Who gave it.
+    /// `piece` is not what it should be: all of it is to be fetched again, by one peer. Who gave it; who is
+    /// still asked must not be.
     pub fn on_failed(&mut self, piece: PieceIndex, now: Moment, rng: &mut EngineRng) -> Givers {
         let givers = self.partials.end(piece);
-        let suspects = if givers.disk { BTreeSet::new() } else { givers.peers.clone() };
-        self.failed.insert(piece, (now + AVOID_GIVERS, suspects));
+        let failure = Failure {
+            givers: if givers.disk { BTreeSet::new() } else { givers.peers.clone() },
+            avoided_until: now + AVOID_GIVERS,
+            contested: !givers.asked.is_empty(),
+        };
+        self.failed.insert(piece, failure);
         self.availability.offer(piece, rng);
         givers
     }
@@ -246,14 +272,18 @@ impl Picker {
 
     /// Blocks of a piece that is not begun: one the peer suggests, or the rarest.
     fn fresh(&mut self, asker: &Asker<'_>, now: Moment, rng: &mut EngineRng) -> Option<Run> {
-        if self.partials.count() >= self.partial_limit {
+        if self.is_at_limit() {
             return None;
         }
         let piece = self.choose(asker, now, rng)?;
-        let alone = asker.suspect || self.failed.contains_key(&piece);
+        let failure = self.failed.get(&piece);
+        let alone = asker.suspect || failure.is_some();
         let sharing = if alone { Sharing::Sole(Some(asker.peer)) } else { Sharing::Shared };
         self.availability.withdraw(piece);
         self.partials.begin(piece, self.layout.blocks_in(piece), sharing, now);
+        if failure.is_some_and(|failure| failure.contested) {
+            self.partials.contest(piece);
+        }
         self.random_left = self.random_left.saturating_sub(1);
         self.partials.next_run(piece, asker.link, asker.max_blocks)
     }
@@ -292,7 +322,7 @@ impl Picker {
             && self
                 .failed
                 .get(&piece)
-                .is_none_or(|(until, givers)| *until <= now || !givers.contains(&asker.peer))
+                .is_none_or(|failure| failure.avoided_until <= now || !failure.givers.contains(&asker.peer))
     }
 
     fn block_of(&self, run: Run) -> BlockRef {

@@ -10,6 +10,12 @@ use super::rate::Meter;
 
 /// Remembered for the pipeline: short, so that it follows a link that speeds up.
 const RATE_WINDOW: Duration = Duration::from_secs(1);
+/// Floor of a link known to be slow; a longer queue there only keeps blocks from those who are faster.
+const SLOW_FLOOR: u64 = 8 * BLOCK_LENGTH as u64;
+/// The floor of a link whose rate is known covers this much time.
+const FLOOR_SECONDS: u64 = 2;
+/// Requests need not be longer than this to keep their overhead below notice.
+const REQUEST_BLOCKS_MAX: u64 = 16;
 /// Requests that a full pipeline is divided into, so that it is refilled smoothly.
 const REQUESTS_PER_PIPELINE: u64 = 8;
 /// What a drained pipeline is assumed to deliver a second before anything is measured.
@@ -70,22 +76,27 @@ impl Pipeline {
     }
 
     /// Bytes that should be in flight: rate times twice the bare delay and some slack, between floor and
-    /// ceiling; one block for a snubbed link.
+    /// ceiling; the floor is lower where the rate is known to be low; one block for a snubbed link.
     pub fn target(&self, now: Moment, config: &EngineConfig) -> u64 {
         if self.snubbed {
             return u64::from(BLOCK_LENGTH);
         }
+        let rate = self.rate(now);
+        let floor = match self.rate.total() {
+            0 => config.pipeline_floor_bytes,
+            _ => (rate * FLOOR_SECONDS).max(SLOW_FLOOR).min(config.pipeline_floor_bytes),
+        };
         let horizon = self.base_delay.unwrap_or_default() * 2 + config.pipeline_slack;
-        let wanted = u128::from(self.rate(now)) * horizon.as_micros() / 1_000_000;
+        let wanted = u128::from(rate) * horizon.as_micros() / 1_000_000;
         let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);
-        wanted.clamp(config.pipeline_floor_bytes, config.pipeline_ceiling_bytes)
+        wanted.max(floor).min(config.pipeline_ceiling_bytes)
     }
 
     /// How long one request should be if up to `agreed` bytes are answered: whole blocks.
     pub fn request_blocks(&self, target: u64, agreed: u32) -> u32 {
-        let longest = u64::from(agreed / BLOCK_LENGTH).max(1);
+        let longest = u64::from(agreed / BLOCK_LENGTH).clamp(1, REQUEST_BLOCKS_MAX);
         let fair = target / REQUESTS_PER_PIPELINE / u64::from(BLOCK_LENGTH);
-        // Bounded by `longest`, which came from 32 bits.
+        // Bounded by `longest`, which is small.
         fair.clamp(1, longest) as u32
     }
 
@@ -145,11 +156,21 @@ mod tests {
     }
 
     #[test]
+    fn a_slow_link_holds_few_blocks() {
+        let config = EngineConfig::default();
+        let mut pipeline = Pipeline::new(at_millis(0));
+        for second in 1..5 {
+            pipeline.on_block(at_millis(second * 1000), 16_384, Duration::from_secs(1), second == 1);
+        }
+        assert_eq!(pipeline.target(at_millis(4000), &config), SLOW_FLOOR);
+    }
+
+    #[test]
     fn requests_grow_with_the_pipeline_up_to_what_was_agreed() {
         let pipeline = Pipeline::new(at_millis(0));
         assert_eq!(pipeline.request_blocks(MIB / 2, BLOCK_LENGTH), 1);
         assert_eq!(pipeline.request_blocks(MIB / 2, 1024 * 1024), 4);
-        assert_eq!(pipeline.request_blocks(16 * MIB, 1024 * 1024), 64);
+        assert_eq!(pipeline.request_blocks(16 * MIB, 1024 * 1024), 16);
         assert_eq!(pipeline.request_blocks(16 * MIB, 0), 1);
     }
 

@@ -65,6 +65,17 @@ impl Requests {
         covers.then_some(block)
     }
 
+    /// Takes out the requests for parts of `piece`.
+    pub fn take_piece(&mut self, piece: PieceIndex) -> Vec<BlockRef> {
+        let first = BlockRef { piece, begin: 0, length: 0 };
+        let last = BlockRef { piece, begin: u32::MAX, length: u32::MAX };
+        let blocks: Vec<BlockRef> = self.by_block.range(first..=last).map(|(&block, _)| block).collect();
+        for &block in &blocks {
+            self.remove(block);
+        }
+        blocks
+    }
+
     /// Marks the requests sent before `now - patience` as overdue and returns those that were not yet.
     pub fn overdue(&mut self, now: Moment, patience: Duration) -> Vec<BlockRef> {
         let mut late = Vec::new();
@@ -140,6 +151,16 @@ mod tests {
         assert_eq!(requests.covering(PieceIndex(1), 400), None);
         assert_eq!(requests.covering(PieceIndex(1), 99), None);
         assert_eq!(requests.covering(PieceIndex(2), 100), None);
+    }
+
+    #[test]
+    fn the_requests_of_one_piece_can_be_taken_out() {
+        let mut requests = Requests::default();
+        for (piece, begin) in [(1, 0), (2, 0), (2, 10), (3, 0)] {
+            requests.insert(block(piece, begin, 10), seconds(0));
+        }
+        assert_eq!(requests.take_piece(PieceIndex(2)), vec![block(2, 0, 10), block(2, 10, 10)]);
+        assert_eq!((requests.len(), requests.bytes()), (2, 20));
     }
 
     #[test]

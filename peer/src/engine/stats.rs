@@ -53,7 +53,7 @@ pub struct LinkStats {
     pub uploaded: u64,
     /// Bytes received a second, over the last second.
     pub down_rate: u64,
-    /// Bytes sent a second, over the last 20 seconds.
+    /// Bytes sent a second, over the last second.
     pub up_rate: u64,
     /// Bytes asked for and not yet received.
     pub in_flight: u64,

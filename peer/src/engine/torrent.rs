@@ -138,6 +138,8 @@ impl Torrent {
     fn on_good(&mut self, piece: PieceIndex, context: &mut Context<'_>) {
         self.verified.set(piece);
         self.bytes_done += u64::from(self.layout.content_size(piece));
+        // Others wait only for a place among the begun pieces.
+        self.freed |= self.picker.is_at_limit();
         let givers = self.picker.on_verified(piece);
         if let (Some(&giver), 1, false) = (givers.peers.first(), givers.peers.len(), givers.disk) {
             context.reputation.clear(giver);
@@ -156,8 +158,7 @@ impl Torrent {
                 }
             }
         }
-        // A place among the begun pieces is free.
-        self.freed = true;
+        self.cancel_piece(givers.asked, piece, context);
         if self.is_complete() {
             context.outputs.push_back(Output::Completed { torrent: self.id });
             self.drop_idle_seeds(context);
@@ -168,6 +169,7 @@ impl Torrent {
         let givers = self.picker.on_failed(piece, context.now, context.rng);
         self.freed = true;
         context.timers.set_no_later(TimerName::Requests, context.now + REQUESTS_INTERVAL);
+        self.cancel_piece(givers.asked, piece, context);
         // What was on disk before may be to blame.
         if givers.disk {
             return;

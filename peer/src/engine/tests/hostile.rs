@@ -188,7 +188,7 @@ fn the_driver_is_never_handed_more_than_the_window() {
             handed += outputs.iter().filter(|output| matches!(output, Output::SendBlock { .. })).count();
         }
     }
-    let window = EngineConfig::default().upload_window_bytes / BLOCK_LENGTH;
+    let window = EngineConfig::default().upload_window_floor_bytes / BLOCK_LENGTH;
     assert_eq!(handed, window as usize);
     let next = hand.tell(Input::BlockSent { link: LINK, block: block(0, 0) });
     assert_eq!(next.len(), 1, "one sent, one more handed out");

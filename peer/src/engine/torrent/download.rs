@@ -1,6 +1,6 @@
 //! Asking for blocks and taking them.
 
-use samara_proto::layout::BlockRef;
+use samara_proto::layout::{BlockRef, PieceIndex};
 use samara_proto::limits::BLOCK_LENGTH;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,6 +18,8 @@ use samara_proto::moment::Moment;
 pub const REQUESTS_INTERVAL: Duration = Duration::from_secs(1);
 /// Asking a second peer must promise to be at least twice as fast, and by this much.
 const RESCUE_MARGIN: Duration = Duration::from_millis(500);
+/// Between two searches of one link for something to ask although others were asked.
+const RESCUE_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Torrent {
     /// Requests as much from a link as its pipeline takes.
@@ -39,19 +41,39 @@ impl Torrent {
             }
             let asker = asker(link, peer, max_blocks, context.reputation);
             let picked = self.picker.pick(&asker, now, context.rng);
-            let picked = picked.or_else(|| {
-                // One at a time, and only by who has nothing else to do.
-                let idle = peer.requests.is_empty() && !peer.pipeline.is_snubbed();
-                let own = peer.pipeline.drain_time(now, u64::from(max_blocks * BLOCK_LENGTH));
-                let hopeless = |holder| is_hopeless(self.links.get(&holder), now, own);
-                if idle { self.picker.rescue(&asker, hopeless) } else { None }
-            });
+            let picked = picked.or_else(|| self.rescue(link, max_blocks, context));
             let Some(block) = picked else {
                 self.hungry.insert(link);
                 return;
             };
             self.request(link, block, context);
         }
+    }
+
+    /// A request that others were asked for, for a link that has nothing else to do. One at a time, and no
+    /// new search soon after one in vain: while everything is asked for, every block that comes leads here.
+    fn rescue(&mut self, link: LinkId, max_blocks: u32, context: &mut Context<'_>) -> Option<BlockRef> {
+        let now = context.now;
+        let peer = self.links.get_mut(&link)?;
+        let is_idle = peer.requests.is_empty() && !peer.pipeline.is_snubbed();
+        if !is_idle || peer.rescue_at > now || !self.picker.may_rescue() {
+            return None;
+        }
+        peer.rescue_at = now + RESCUE_INTERVAL;
+        let peer = self.links.get(&link)?;
+        let own = peer.pipeline.drain_time(now, u64::from(max_blocks * BLOCK_LENGTH));
+        let busy = self.links.iter().filter(|(_, peer)| !peer.requests.is_empty());
+        let hopeless: BTreeSet<LinkId> =
+            busy.filter(|(_, peer)| is_hopeless(peer, now, own)).map(|(&link, _)| link).collect();
+        if hopeless.is_empty() {
+            return None;
+        }
+        let asker = asker(link, peer, max_blocks, context.reputation);
+        let rescued = self.picker.rescue(&asker, |holder| hopeless.contains(&holder))?;
+        if let Some(peer) = self.links.get_mut(&link) {
+            peer.rescue_at = now;
+        }
+        Some(rescued)
     }
 
     fn request(&mut self, link: LinkId, block: BlockRef, context: &mut Context<'_>) {
@@ -121,6 +143,22 @@ impl Torrent {
             peer.requests.remove(request);
             self.picker.on_withdrawn(request, link);
             context.send(link, PeerMessage::Cancel(request));
+        }
+    }
+
+    /// Cancels what these links were asked for of a piece that was checked.
+    pub(super) fn cancel_piece(
+        &mut self,
+        asked: BTreeSet<LinkId>,
+        piece: PieceIndex,
+        context: &mut Context<'_>,
+    ) {
+        for link in asked {
+            let Some(peer) = self.links.get_mut(&link) else { continue };
+            for block in peer.requests.take_piece(piece) {
+                context.send(link, PeerMessage::Cancel(block));
+            }
+            self.refill(link, context);
         }
     }
 
@@ -232,8 +270,7 @@ fn asker<'a>(link: LinkId, peer: &'a Peer, max_blocks: u32, reputation: &Reputat
 }
 
 /// Whether what `holder` was asked for would come much later than in `own`.
-fn is_hopeless(holder: Option<&Peer>, now: Moment, own: Duration) -> bool {
-    holder.is_none_or(|holder| {
-        holder.chokes_us || holder.pipeline.drain_time(now, holder.requests.bytes()) > own * 2 + RESCUE_MARGIN
-    })
+fn is_hopeless(holder: &Peer, now: Moment, own: Duration) -> bool {
+    let drain_time = holder.pipeline.drain_time(now, holder.requests.bytes());
+    holder.chokes_us || drain_time > own * 2 + RESCUE_MARGIN
 }

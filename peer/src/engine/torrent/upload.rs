@@ -71,7 +71,8 @@ impl Torrent {
     /// Gives the driver as many blocks for a link as it may hold.
     fn hand_out(&mut self, link: LinkId, context: &mut Context<'_>) {
         let Some(peer) = self.links.get_mut(&link) else { return };
-        while let Some(block) = peer.uploads.hand_out(context.config.upload_window_bytes) {
+        let window_bytes = peer.upload_window_bytes(context.now, context.config);
+        while let Some(block) = peer.uploads.hand_out(window_bytes) {
             context.outputs.push_back(Output::SendBlock { link, block });
         }
     }

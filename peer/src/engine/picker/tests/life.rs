@@ -127,6 +127,7 @@ impl Life {
             Step::Check(good) => {
                 let Some(piece) = self.full.pop() else { return };
                 assert!(self.table.picker.is_complete(piece));
+                self.asked.retain(|(_, block)| block.piece != piece);
                 let Table { picker, rng, now } = &mut self.table;
                 if good {
                     picker.on_verified(piece);
