@@ -46,6 +46,29 @@ pub enum NameError {
     TooMuch,
 }
 
+/// What is done about names that are not UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Foreign {
+    /// They are no names: BEP 52 wants UTF-8, and the halves of a hybrid are compared by name.
+    Refused,
+    /// `_` stands for what is not understood: old v1 torrents are in their author's local encoding.
+    Replaced,
+}
+
+impl Foreign {
+    /// The name in `bytes`, if it is one.
+    pub(super) fn read(self, bytes: &[u8]) -> Option<String> {
+        match self {
+            Self::Refused => std::str::from_utf8(bytes).ok().map(str::to_owned),
+            Self::Replaced => {
+                let stand_in = |invalid: &[u8]| if invalid.is_empty() { "" } else { "_" };
+                let chunks = bytes.utf8_chunks();
+                Some(chunks.flat_map(|chunk| [chunk.valid(), stand_in(chunk.invalid())]).collect())
+            }
+        }
+    }
+}
+
 /// Checks one component of a path.
 ///
 /// Refused are: nothing; `.`, `..` and other names of dots and spaces alone; NUL, `/` and `\`; a drive (`C:`

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use sha1::Digest as _;
 
-use super::names::{NameError, check_component};
+use super::names::{Foreign, NameError, check_component};
 use super::outer::Outer;
 use super::v1::{self, V1, V1Pieces};
 use super::{FileEntry, Metainfo, MetainfoError, limits, v2};
@@ -14,10 +14,6 @@ use crate::infohash::{InfoHashes, Sha1Hash, Sha256Hash};
 use crate::layout::{FileIndex, Layout, LayoutError};
 use crate::limits::BLOCK_LENGTH;
 
-/// The keys of a name and of a path: those that old clients added hold UTF-8 where the first does not.
-const TEXT_NAME: [&str; 2] = ["name", "name.utf-8"];
-pub(super) const TEXT_PATH: [&str; 2] = ["path", "path.utf-8"];
-
 /// Checks an info dictionary.
 pub(super) fn info(info: Value<'_>) -> Result<Metainfo, MetainfoError> {
     if info.raw().len() > limits::INFO_BYTES {
@@ -25,9 +21,10 @@ pub(super) fn info(info: Value<'_>) -> Result<Metainfo, MetainfoError> {
     }
     check_unique_keys(info)?;
     let v2_files = v2::read(info)?;
-    let name = name(info)?;
+    let foreign = if v2_files.is_some() { Foreign::Refused } else { Foreign::Replaced };
+    let name = name(info, foreign)?;
     let piece_length = piece_length(info)?;
-    let v1 = v1::read(info, &name, piece_length)?;
+    let v1 = v1::read(info, &name, piece_length, foreign)?;
     let content = match (v1, v2_files) {
         (Some(v1), None) => v1_content(v1, piece_length)?,
         (None, Some(files)) => v2_content(files, piece_length, &name)?,
@@ -127,9 +124,11 @@ fn v2_layout(files: &[FileEntry], piece_length: u32) -> Result<Layout, MetainfoE
     Ok(Layout::aligned(piece_length, files.iter().map(|file| file.size))?)
 }
 
-fn name(info: Value<'_>) -> Result<String, MetainfoError> {
-    let text = |key: &&str| info.get(key)?.as_str();
-    let name = TEXT_NAME.iter().find_map(text).ok_or(MetainfoError::Missing("name"))?.to_owned();
+/// The torrent's name: `name.utf-8`, which old clients added where `name` is in another encoding, or `name`.
+fn name(info: Value<'_>, foreign: Foreign) -> Result<String, MetainfoError> {
+    let text = |key, foreign: Foreign| foreign.read(info.get(key)?.as_bytes()?);
+    let marked = text("name.utf-8", Foreign::Refused).filter(|name| !name.is_empty());
+    let name = marked.or_else(|| text("name", foreign)).ok_or(MetainfoError::Missing("name"))?;
     match check_component(&name) {
         Ok(()) => Ok(name),
         Err(reason) => Err(refuse(&[name], reason)),

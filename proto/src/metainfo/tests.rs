@@ -72,6 +72,52 @@ fn a_torrent_from_the_wild_loads() {
     assert!(metainfo.is_private());
 }
 
+/// A v1 torrent of one empty file, whose name and path are under these keys.
+fn v1_of_names(name: &[u8], path: &[u8]) -> Result<Metainfo, MetainfoError> {
+    let info = [b"d5:filesld6:lengthi0e", path, b"ee", name, b"12:piece lengthi16384e6:pieces0:e"];
+    Metainfo::from_info(&info.concat())
+}
+
+#[test]
+fn of_two_names_the_one_marked_as_utf_8_counts() {
+    let (name, path) = (b"4:name1:t10:name.utf-83:\xC3\xA9t".as_slice(), b"4:pathl1:ae".as_slice());
+    let metainfo = v1_of_names(name, b"4:pathl3:a_be10:path.utf-8l1:d3:a\xC3\xA9e").unwrap();
+    assert_eq!((metainfo.name(), &metainfo.files()[0].path[..]), ("ét", &["d".into(), "aé".into()][..]));
+    for no_name in
+        [&b"10:name.utf-80:4:name1:t"[..], b"10:name.utf-82:\xFFx4:name1:t", b"10:name.utf-8i1e4:name1:t"]
+    {
+        assert_eq!(v1_of_names(no_name, path).unwrap().name(), "t");
+    }
+    for no_path in
+        [&b"10:path.utf-8le"[..], b"10:path.utf-8l1:\xFFe", b"10:path.utf-8li1ee", b"10:path.utf-8i1e"]
+    {
+        assert_eq!(v1_of_names(name, &[no_path, path].concat()).unwrap().files()[0].path, ["a"]);
+    }
+    assert_eq!(name_error(v1_of_names(b"4:name1:t10:name.utf-82:..", path)), NameError::Relative);
+}
+
+#[test]
+fn in_a_v1_name_of_an_unknown_encoding_every_stranger_is_an_underscore() {
+    let metainfo = v1_of_names(b"4:name5:\xE9t\xE9\xC3\xA9", b"4:pathl2:\xFFa5:b\xEF\xBF\xBD\xFFe").unwrap();
+    assert_eq!(metainfo.name(), "_t_é");
+    assert_eq!(metainfo.files()[0].path, ["_a", "b\u{FFFD}_"], "what is UTF-8 stays");
+    let collide = v1_of_names(b"4:name1:t", b"4:pathl2:a\xFEeed6:lengthi0e4:pathl2:a\xFFe");
+    assert_eq!(name_error(collide), NameError::Duplicate);
+}
+
+#[test]
+fn a_hybrid_is_in_utf_8_throughout() {
+    let tree = leaf("a_", 0);
+    let of = |name: &[u8], path: &[u8]| {
+        let (head, mid) = (format!("d9:file treed{tree}e5:filesld6:lengthi0e"), "ee12:meta versioni2e");
+        let info = [head.as_bytes(), path, mid.as_bytes(), name, b"12:piece lengthi16384e6:pieces0:e"];
+        Metainfo::from_info(&info.concat())
+    };
+    assert!(of(b"4:name1:t", b"4:pathl2:a_e").is_ok());
+    assert_eq!(of(b"4:name1:t", b"4:pathl2:a\xFFe").unwrap_err(), MetainfoError::Missing("path"));
+    assert_eq!(of(b"4:name1:\xFF", b"4:pathl2:a_e").unwrap_err(), MetainfoError::Missing("name"));
+}
+
 #[test]
 fn a_newline_may_follow_a_torrent_but_not_an_info_dictionary() {
     let metainfo = single("").unwrap();

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::read::{self, TEXT_PATH};
-use super::{FileEntry, MetainfoError, limits, names::PathSet};
+use super::names::{Foreign, PathSet};
+use super::{FileEntry, MetainfoError, limits, read};
 use crate::bencode::Value;
 use crate::layout::{LayoutError, Stretch};
 
@@ -27,14 +27,19 @@ pub(super) struct V1Pieces {
 }
 
 /// Reads the v1 half of `info`, if there is one.
-pub(super) fn read(info: Value<'_>, name: &str, piece_length: u32) -> Result<Option<V1>, MetainfoError> {
+pub(super) fn read(
+    info: Value<'_>,
+    name: &str,
+    piece_length: u32,
+    foreign: Foreign,
+) -> Result<Option<V1>, MetainfoError> {
     let Some(pieces) = info.get("pieces") else { return Ok(None) };
     let hashes = pieces.as_bytes().ok_or(MetainfoError::Missing("pieces"))?;
     let end = pieces.span().end - info.span().start;
     let mut v1 =
         V1 { single_file: false, files: Vec::new(), stretches: Vec::new(), pieces: end - hashes.len()..end };
     match info.get("files") {
-        Some(files) => v1.read_list(files, u64::from(piece_length))?,
+        Some(files) => v1.read_list(files, u64::from(piece_length), foreign)?,
         None => v1.read_single(info, name)?,
     }
     Ok(Some(v1))
@@ -51,7 +56,12 @@ impl V1 {
         Ok(())
     }
 
-    fn read_list(&mut self, files: Value<'_>, piece_length: u64) -> Result<(), MetainfoError> {
+    fn read_list(
+        &mut self,
+        files: Value<'_>,
+        piece_length: u64,
+        foreign: Foreign,
+    ) -> Result<(), MetainfoError> {
         let mut paths = PathSet::default();
         // Zeros since the last byte of content.
         let mut padding = 0u64;
@@ -69,7 +79,7 @@ impl V1 {
                 self.stretches.push(Stretch::Padding(size));
                 continue;
             }
-            let path = path_of(file)?;
+            let path = path_of(file, foreign)?;
             if attributes.is_symlink {
                 return Err(MetainfoError::Symlink(path.join("/")));
             }
@@ -89,16 +99,14 @@ impl V1 {
     }
 }
 
-/// The path of a file: `path`, or where that is not UTF-8 the `path.utf-8` that old clients added.
-fn path_of(file: Value<'_>) -> Result<Vec<String>, MetainfoError> {
-    let components = |key| -> Option<Vec<String>> {
-        file.get(key)?
-            .as_list()?
-            .take(limits::PATH_DEPTH + 1)
-            .map(|component| Some(component.as_str()?.to_owned()))
-            .collect()
+/// The path of a file: `path.utf-8`, which old clients added where `path` is in another encoding, or `path`.
+fn path_of(file: Value<'_>, foreign: Foreign) -> Result<Vec<String>, MetainfoError> {
+    let components = |key, foreign: Foreign| -> Option<Vec<String>> {
+        let components = file.get(key)?.as_list()?.take(limits::PATH_DEPTH + 1);
+        components.map(|component| foreign.read(component.as_bytes()?)).collect()
     };
-    TEXT_PATH.iter().find_map(|key| components(key)).ok_or(MetainfoError::Missing("path"))
+    let marked = components("path.utf-8", Foreign::Refused).filter(|path| !path.is_empty());
+    marked.or_else(|| components("path", foreign)).ok_or(MetainfoError::Missing("path"))
 }
 
 /// The letters of `attr` (BEP 47) that matter here.
