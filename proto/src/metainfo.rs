@@ -244,7 +244,8 @@ impl Metainfo {
         self.outer.creation_date
     }
 
-    /// Whether only its trackers may be told of it (BEP 27).
+    /// Whether only its trackers may be told of it (BEP 27). So it is whatever `private` says, other than 0:
+    /// a torrent told of by mistake cannot be taken back.
     pub fn is_private(&self) -> bool {
         self.private
     }

@@ -45,7 +45,7 @@ pub(super) fn info(info: Value<'_>) -> Result<Metainfo, MetainfoError> {
         info: info.raw().to_vec(),
         name,
         single_file: content.single_file,
-        private: info.get("private").and_then(|private| private.as_int()) == Some(1),
+        private: info.get("private").is_some_and(|private| private.as_int() != Some(0)),
         layers: vec![OnceLock::new(); content.files.len()],
         files: content.files,
         layout: Arc::new(content.layout),

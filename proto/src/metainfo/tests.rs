@@ -119,6 +119,16 @@ fn a_hybrid_is_in_utf_8_throughout() {
 }
 
 #[test]
+fn a_torrent_is_private_unless_it_says_no() {
+    for private in ["7:privatei1e", "7:privatei2e", "7:privatei-1e", "7:private1:0", "7:privatele"] {
+        assert!(single(private).unwrap().is_private(), "{private}");
+    }
+    for public in ["", "7:privatei0e", "7:privatei00e"] {
+        assert!(!single(public).unwrap().is_private(), "{public}");
+    }
+}
+
+#[test]
 fn a_newline_may_follow_a_torrent_but_not_an_info_dictionary() {
     let metainfo = single("").unwrap();
     let torrent = [b"d4:info", metainfo.info_bytes(), b"e\r\n"].concat();
