@@ -29,7 +29,7 @@ pub struct AnnounceRequest {
     pub event: Event,
     /// How many peers it asks for; `None` (also for -1) leaves that to the tracker.
     pub num_want: Option<u32>,
-    /// It reads peers as 6 and 18 byte strings (BEP 23).
+    /// It reads peers as 6 and 18 byte strings (BEP 23); false only if it says so.
     pub compact: bool,
     /// It does not need the peer ids in a list that is not compact.
     pub no_peer_id: bool,
@@ -166,7 +166,7 @@ impl<'a> RawAnnounce<'a> {
             left: self.left.and_then(decode_number),
             event: self.event.map_or(Event::None, event_of),
             num_want: self.num_want.and_then(decode_number).map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
-            compact: self.compact == Some(b"1"),
+            compact: self.compact != Some(b"0"),
             no_peer_id: self.no_peer_id == Some(b"1"),
             key: self.key.map(decode_key).unwrap_or_default(),
             record: self.record.map(decode_record).transpose()?,

@@ -80,7 +80,9 @@ fn lax_values_mean_the_harmless_thing() {
     }
     assert_eq!(parsed("numwant=99999999999").num_want, Some(u32::MAX));
     assert!(!parsed("compact=0").compact);
-    assert!(!parsed("x=y").compact, "a client that predates compact lists does not ask for one");
+    for compact in ["compact=1", "compact=", "x=y"] {
+        assert!(parsed(compact).compact, "BEP 23 leaves the choice to the tracker: {compact}");
+    }
 }
 
 #[test]
