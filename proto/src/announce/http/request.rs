@@ -16,7 +16,7 @@ pub struct AnnounceRequest {
     pub info_hash: InfoHash,
     /// What the client calls itself in BitTorrent handshakes.
     pub peer_id: [u8; 20],
-    /// The TCP port it listens on; 0 (also when the key is absent) if it cannot be reached that way.
+    /// The TCP port it listens on; 0 (also when the key is absent or empty) if it cannot be reached that way.
     pub port: u16,
     /// Content bytes given since `started`; 0 if the value is no number.
     pub uploaded: u64,
@@ -35,7 +35,8 @@ pub struct AnnounceRequest {
     pub no_peer_id: bool,
     /// A secret that tells this client from others behind its address; not always text.
     pub key: Vec<u8>,
-    /// The client's signed libp2p peer record, unverified.
+    /// The client's signed libp2p peer record, unverified; neither read nor written unless it asks for
+    /// libp2p peers.
     pub record: Option<Vec<u8>>,
     /// It asks for libp2p peers.
     pub wants_libp2p: bool,
@@ -109,7 +110,7 @@ impl AnnounceRequest {
         if self.wants_libp2p {
             append(&mut query, "lp2p", flag(true));
         }
-        if let Some(record) = &self.record {
+        if let Some(record) = self.record.as_ref().filter(|_| self.wants_libp2p) {
             append(&mut query, "lp2p_rec", BASE64URL_NOPAD.encode(record).as_bytes());
         }
         query
@@ -157,10 +158,11 @@ impl<'a> RawAnnounce<'a> {
     fn check(self) -> Result<AnnounceRequest, QueryError> {
         let info_hash = self.info_hash.ok_or(QueryError::Missing("info_hash"))?;
         let peer_id = self.peer_id.ok_or(QueryError::Missing("peer_id"))?;
+        let wants_libp2p = self.libp2p == Some(b"1");
         Ok(AnnounceRequest {
             info_hash: InfoHash(decode_20("info_hash", info_hash)?),
             peer_id: decode_20("peer_id", peer_id)?,
-            port: self.port.map_or(Ok(0), decode_port)?,
+            port: self.port.filter(|port| !port.is_empty()).map_or(Ok(0), decode_port)?,
             uploaded: self.uploaded.and_then(decode_number).unwrap_or(0),
             downloaded: self.downloaded.and_then(decode_number).unwrap_or(0),
             left: self.left.and_then(decode_number),
@@ -169,8 +171,8 @@ impl<'a> RawAnnounce<'a> {
             compact: self.compact != Some(b"0"),
             no_peer_id: self.no_peer_id == Some(b"1"),
             key: self.key.map(decode_key).unwrap_or_default(),
-            record: self.record.map(decode_record).transpose()?,
-            wants_libp2p: self.libp2p == Some(b"1"),
+            record: self.record.filter(|_| wants_libp2p).map(decode_record).transpose()?,
+            wants_libp2p,
         })
     }
 }

@@ -78,6 +78,7 @@ fn lax_values_mean_the_harmless_thing() {
     for event in ["event=", "event=empty", "event=dance", "x=y"] {
         assert_eq!(parsed(event).event, Event::None, "{event}");
     }
+    assert_eq!(parsed("port=").port, 0);
     assert_eq!(parsed("numwant=99999999999").num_want, Some(u32::MAX));
     assert!(!parsed("compact=0").compact);
     for compact in ["compact=1", "compact=", "x=y"] {
@@ -102,12 +103,12 @@ fn a_bad_announce_says_why() {
     assert_eq!(refused(HASH), QueryError::Missing("peer_id"));
     assert_eq!(refused(&format!("info_hash=short&{PEER}")), QueryError::Not20Bytes("info_hash"));
     assert_eq!(refused(&format!("{HASH}&peer_id=short")), QueryError::Not20Bytes("peer_id"));
-    for port in ["65536", "-1", "", "x", "%00"] {
+    for port in ["65536", "-1", "x", "%00"] {
         assert_eq!(refused(&format!("{HASH}&{PEER}&port={port}")), QueryError::Port);
     }
-    assert_eq!(refused(&format!("{HASH}&{PEER}&lp2p_rec=%21")), QueryError::Record);
+    assert_eq!(refused(&format!("{HASH}&{PEER}&lp2p=1&lp2p_rec=%21")), QueryError::Record);
     let long = "A".repeat(RECORD_BYTES / 3 * 4 + 8);
-    assert_eq!(refused(&format!("{HASH}&{PEER}&lp2p_rec={long}")), QueryError::Record);
+    assert_eq!(refused(&format!("{HASH}&{PEER}&lp2p=1&lp2p_rec={long}")), QueryError::Record);
     assert_eq!(refused(&"x".repeat(QUERY_BYTES + 1)), QueryError::TooLong);
 }
 
@@ -119,6 +120,13 @@ fn a_record_comes_with_or_without_padding() {
         assert!(request.is_libp2p_only());
     }
     assert!(!parsed("lp2p=1&port=5").is_libp2p_only());
+}
+
+#[test]
+fn a_record_counts_only_with_the_key_that_announces_it() {
+    for unasked in ["lp2p_rec=AQI", "lp2p=0&lp2p_rec=AQI", "lp2p_rec=%21"] {
+        assert_eq!(parsed(unasked).record, None, "{unasked}");
+    }
 }
 
 #[test]
@@ -322,7 +330,7 @@ prop_compose! {
         let [compact, no_peer_id, wants_libp2p] = flags;
         AnnounceRequest {
             info_hash: InfoHash(info_hash), peer_id, port, uploaded, downloaded, left, event, num_want,
-            compact, no_peer_id, key, record, wants_libp2p,
+            compact, no_peer_id, key, record: record.filter(|_| wants_libp2p), wants_libp2p,
         }
     }
 }
