@@ -37,3 +37,7 @@ pub const SCRAPE_HASHES: usize = 74;
 
 /// Longest `key` kept of an announce, in bytes; clients send 8.
 pub const KEY_BYTES: usize = 100;
+
+/// Longest tracker id kept, in bytes: as long as a key, since trackers that use one at all put a number or a
+/// hash there. A longer one counts as none: half of it would be another's.
+pub const TRACKER_ID_BYTES: usize = 100;

@@ -2,8 +2,8 @@
 
 use data_encoding::BASE64URL_NOPAD;
 
-use super::KEY_BYTES;
 use super::query::{QueryError, append, decode, decode_20, decode_number, pairs};
+use super::{KEY_BYTES, TRACKER_ID_BYTES};
 use crate::announce::Event;
 use crate::infohash::InfoHash;
 use crate::limits::RECORD_BYTES;
@@ -35,6 +35,8 @@ pub struct AnnounceRequest {
     pub no_peer_id: bool,
     /// A secret that tells this client from others behind its address; not always text.
     pub key: Vec<u8>,
+    /// What the tracker gave as its `tracker id` before, at most [`TRACKER_ID_BYTES`]; sent as `trackerid`.
+    pub tracker_id: Option<Vec<u8>>,
     /// The client's signed libp2p peer record, unverified; neither read nor written unless it asks for
     /// libp2p peers.
     pub record: Option<Vec<u8>>,
@@ -57,6 +59,7 @@ impl AnnounceRequest {
             compact: true,
             no_peer_id: true,
             key: Vec::new(),
+            tracker_id: None,
             record: None,
             wants_libp2p: false,
         }
@@ -107,6 +110,9 @@ impl AnnounceRequest {
         if !self.key.is_empty() {
             append(&mut query, "key", &self.key);
         }
+        if let Some(tracker_id) = &self.tracker_id {
+            append(&mut query, "trackerid", tracker_id);
+        }
         if self.wants_libp2p {
             append(&mut query, "lp2p", flag(true));
         }
@@ -131,6 +137,7 @@ struct RawAnnounce<'a> {
     compact: Option<&'a [u8]>,
     no_peer_id: Option<&'a [u8]>,
     key: Option<&'a [u8]>,
+    tracker_id: Option<&'a [u8]>,
     libp2p: Option<&'a [u8]>,
     record: Option<&'a [u8]>,
 }
@@ -149,6 +156,7 @@ impl<'a> RawAnnounce<'a> {
             b"compact" => &mut self.compact,
             b"no_peer_id" => &mut self.no_peer_id,
             b"key" => &mut self.key,
+            b"trackerid" => &mut self.tracker_id,
             b"lp2p" => &mut self.libp2p,
             b"lp2p_rec" => &mut self.record,
             _ => return None,
@@ -171,6 +179,7 @@ impl<'a> RawAnnounce<'a> {
             compact: self.compact != Some(b"0"),
             no_peer_id: self.no_peer_id == Some(b"1"),
             key: self.key.map(decode_key).unwrap_or_default(),
+            tracker_id: self.tracker_id.and_then(decode_tracker_id),
             record: self.record.filter(|_| wants_libp2p).map(decode_record).transpose()?,
             wants_libp2p,
         })
@@ -185,6 +194,10 @@ fn decode_key(value: &[u8]) -> Vec<u8> {
     let mut key = decode(value).into_owned();
     key.truncate(KEY_BYTES);
     key
+}
+
+fn decode_tracker_id(value: &[u8]) -> Option<Vec<u8>> {
+    Some(decode(value).into_owned()).filter(|id| id.len() <= TRACKER_ID_BYTES)
 }
 
 fn decode_record(value: &[u8]) -> Result<Vec<u8>, QueryError> {

@@ -28,7 +28,7 @@ pub struct AnnounceResponse {
     pub external_ip: Option<IpAddr>,
     /// Something the user should read; the announce counted all the same (BEP 3).
     pub warning: Option<String>,
-    /// To be sent back with later announces.
+    /// To be sent back with later announces; at most [`TRACKER_ID_BYTES`](super::TRACKER_ID_BYTES).
     pub tracker_id: Option<Vec<u8>>,
     /// Peers that listen for BitTorrent over TCP or uTP, IPv4 and IPv6.
     pub peers: Vec<TcpPeer>,

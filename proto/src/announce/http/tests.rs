@@ -42,6 +42,7 @@ fn aquatics_golden_announce_is_read() {
         compact: true,
         no_peer_id: false,
         key: b"4ab4b877".to_vec(),
+        tracker_id: None,
         record: None,
         wants_libp2p: false,
     };
@@ -63,6 +64,7 @@ fn what_clients_send_in_the_wild_is_read() {
     let transmission =
         parsed("port=1&left=1&numwant=0&key=1ddb8de1&compact=1&event=stopped&trackerid=abc&ipv4=1.2.3.4");
     assert_eq!((transmission.num_want, transmission.event), (Some(0), Event::Stopped));
+    assert_eq!(transmission.tracker_id.as_deref(), Some(&b"abc"[..]));
 
     assert_eq!(parsed("event=paused").event, Event::Paused);
 }
@@ -84,6 +86,22 @@ fn lax_values_mean_the_harmless_thing() {
     for compact in ["compact=1", "compact=", "x=y"] {
         assert!(parsed(compact).compact, "BEP 23 leaves the choice to the tracker: {compact}");
     }
+}
+
+#[test]
+fn a_tracker_id_comes_back_as_it_was_given_or_not_at_all() {
+    let given = |length| {
+        let id = vec![b'\xFF'; length];
+        let response = AnnounceResponse { tracker_id: Some(id), ..Default::default() };
+        AnnounceResponse::decode(&response.encode(PeerFormat::Compact)).unwrap().tracker_id
+    };
+    let tracker_id = given(TRACKER_ID_BYTES);
+    let request = AnnounceRequest { tracker_id, ..parsed("left=5") };
+    assert!(request.to_query().contains("&trackerid=%FF%FF"));
+    assert_eq!(AnnounceRequest::from_query(request.to_query().as_bytes()), Ok(request));
+    assert_eq!(given(TRACKER_ID_BYTES + 1), None);
+    let long = "x".repeat(TRACKER_ID_BYTES + 1);
+    assert_eq!(parsed(&format!("trackerid={long}")).tracker_id, None);
 }
 
 #[test]
@@ -324,13 +342,14 @@ prop_compose! {
     fn any_request()(
         info_hash: [u8; 20], peer_id: [u8; 20], port: u16, numbers: [u64; 2], left: Option<u64>,
         event in any_event(), num_want: Option<u32>, flags: [bool; 3], key in vec(any::<u8>(), 0..KEY_BYTES),
+        tracker_id in option::of(vec(any::<u8>(), 0..TRACKER_ID_BYTES)),
         record in option::of(vec(any::<u8>(), 0..RECORD_BYTES / 4)),
     ) -> AnnounceRequest {
         let [uploaded, downloaded] = numbers;
         let [compact, no_peer_id, wants_libp2p] = flags;
         AnnounceRequest {
             info_hash: InfoHash(info_hash), peer_id, port, uploaded, downloaded, left, event, num_want,
-            compact, no_peer_id, key, record: record.filter(|_| wants_libp2p), wants_libp2p,
+            compact, no_peer_id, key, tracker_id, record: record.filter(|_| wants_libp2p), wants_libp2p,
         }
     }
 }

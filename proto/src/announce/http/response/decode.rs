@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::announce::http::TRACKER_ID_BYTES;
 use crate::announce::text;
 use crate::bencode::{self, Limits, Scan, Value};
 use crate::limits::{ADDRESS_BYTES, ANSWER_LIBP2P_PEERS, ANSWER_PEERS, RECORD_ADDRESSES, RECORD_BYTES};
@@ -33,6 +34,7 @@ impl AnnounceResponse {
         if let Some(list) = bytes_of(dict, "peers6") {
             append_v6(list, &mut peers)?;
         }
+        let tracker_id = bytes_of(dict, "tracker id").filter(|id| id.len() <= TRACKER_ID_BYTES);
         Ok(Self {
             interval_secs: count(dict, "interval").unwrap_or(DEFAULT_INTERVAL_SECS),
             min_interval_secs: count(dict, "min interval"),
@@ -41,7 +43,7 @@ impl AnnounceResponse {
             downloaded: count(dict, "downloaded"),
             external_ip: bytes_of(dict, "external ip").and_then(ip_of),
             warning: bytes_of(dict, "warning message").map(text),
-            tracker_id: bytes_of(dict, "tracker id").map(<[u8]>::to_vec),
+            tracker_id: tracker_id.map(<[u8]>::to_vec),
             peers,
             libp2p: dict.get("libp2p").filter(|value| value.as_dict().is_some()).map(libp2p_peers),
         })
