@@ -8,6 +8,10 @@ use crate::announce::Event;
 use crate::infohash::InfoHash;
 use crate::limits::RECORD_BYTES;
 
+/// What is sent as `left` while it is not known: some trackers insist on the key, and any large number makes
+/// a downloader. More does not fit the integers of some.
+const UNKNOWN_LEFT: u64 = i64::MAX as u64;
+
 /// An announce (BEP 3). Addresses a client claims for itself (`ip`, `ipv4`, `ipv6`) are not read:
 /// trusting them lets anybody enlist a victim (BEP 7 says so too).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +26,8 @@ pub struct AnnounceRequest {
     pub uploaded: u64,
     /// Content bytes taken since `started`; 0 if the value is no number.
     pub downloaded: u64,
-    /// Content bytes still missing; `None` if absent or no number (a client that does not know yet,
-    /// as with a magnet link, or sends -1).
+    /// Content bytes still missing; `None` if absent, no number or more than any torrent has (a client
+    /// that does not know yet, as with a magnet link).
     pub left: Option<u64>,
     /// Why it announces; unknown events count as regular announces.
     pub event: Event,
@@ -94,9 +98,7 @@ impl AnnounceRequest {
         append_number(&mut query, "port", self.port.into());
         append_number(&mut query, "uploaded", self.uploaded);
         append_number(&mut query, "downloaded", self.downloaded);
-        if let Some(left) = self.left {
-            append_number(&mut query, "left", left);
-        }
+        append_number(&mut query, "left", self.left.unwrap_or(UNKNOWN_LEFT));
         if let Some(event) = event_name(self.event) {
             append(&mut query, "event", event.as_bytes());
         }
@@ -173,7 +175,7 @@ impl<'a> RawAnnounce<'a> {
             port: self.port.filter(|port| !port.is_empty()).map_or(Ok(0), decode_port)?,
             uploaded: self.uploaded.and_then(decode_number).unwrap_or(0),
             downloaded: self.downloaded.and_then(decode_number).unwrap_or(0),
-            left: self.left.and_then(decode_number),
+            left: self.left.and_then(decode_number).filter(|&left| left < UNKNOWN_LEFT),
             event: self.event.map_or(Event::None, event_of),
             num_want: self.num_want.and_then(decode_number).map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
             compact: self.compact != Some(b"0"),

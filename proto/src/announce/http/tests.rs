@@ -89,6 +89,16 @@ fn lax_values_mean_the_harmless_thing() {
 }
 
 #[test]
+fn a_client_that_does_not_know_what_is_left_says_a_lot() {
+    let request = parsed("port=1");
+    assert_eq!(request.left, None);
+    assert!(request.to_query().contains("&left=9223372036854775807&"), "{}", request.to_query());
+    assert_eq!(AnnounceRequest::from_query(request.to_query().as_bytes()), Ok(request));
+    assert_eq!(parsed("left=18446744073709551615").left, None);
+    assert_eq!(parsed("left=9223372036854775806").left, Some(i64::MAX as u64 - 1));
+}
+
+#[test]
 fn a_tracker_id_comes_back_as_it_was_given_or_not_at_all() {
     let given = |length| {
         let id = vec![b'\xFF'; length];
@@ -340,7 +350,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 
 prop_compose! {
     fn any_request()(
-        info_hash: [u8; 20], peer_id: [u8; 20], port: u16, numbers: [u64; 2], left: Option<u64>,
+        info_hash: [u8; 20], peer_id: [u8; 20], port: u16, numbers: [u64; 2], left in option::of(0..i64::MAX as u64),
         event in any_event(), num_want: Option<u32>, flags: [bool; 3], key in vec(any::<u8>(), 0..KEY_BYTES),
         tracker_id in option::of(vec(any::<u8>(), 0..TRACKER_ID_BYTES)),
         record in option::of(vec(any::<u8>(), 0..RECORD_BYTES / 4)),
