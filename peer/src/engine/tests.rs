@@ -2,5 +2,6 @@
 
 mod host;
 mod hostile;
+mod hub;
 mod swarms;
 mod world;

@@ -69,6 +69,8 @@ pub(super) struct Host {
     pub(super) expected: BTreeSet<(LinkId, BlockRef)>,
     /// Links whose end it has not been told yet.
     pub(super) open: BTreeSet<LinkId>,
+    /// Links on which it has said something.
+    pub(super) spoken: BTreeSet<LinkId>,
     /// Frames that wait for the uplink, by link.
     pub(super) outbox: BTreeMap<LinkId, VecDeque<Frame>>,
     pub(super) last_served: LinkId,
@@ -92,6 +94,7 @@ impl Host {
             bad_blocks: BTreeSet::new(),
             expected: BTreeSet::new(),
             open: BTreeSet::new(),
+            spoken: BTreeSet::new(),
             outbox: BTreeMap::new(),
             last_served: LinkId(0),
             is_sending: false,

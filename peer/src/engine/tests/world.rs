@@ -245,6 +245,13 @@ impl World {
         match output {
             Output::Dial { torrent, peer } => self.dial(host, torrent, peer),
             Output::Send { link, message } => {
+                let says_what_it_has = matches!(
+                    message,
+                    PeerMessage::Bitfield(_) | PeerMessage::HaveAll | PeerMessage::HaveNone
+                );
+                let is_first = self.hosts[host].spoken.insert(link);
+                let fast = self.hosts[host].spec.traits.fast;
+                assert!(says_what_it_has == is_first || !fast, "{message:?} out of order");
                 match &message {
                     PeerMessage::Request(block) => {
                         assert!(!self.hosts[host].disk.get(block.piece), "asked for what is there");
