@@ -30,7 +30,7 @@ pub struct Magnet {
     pub trackers: Vec<String>,
     /// `x.lp`: libp2p multiaddresses of peers that can be dialled straight away.
     pub peers: Vec<String>,
-    /// `so`: numbers of the files to fetch; `None` for all.
+    /// `so`: numbers of the files to fetch; `None` for all, also if the value is malformed.
     pub select_only: Option<Vec<RangeInclusive<u32>>>,
 }
 
@@ -52,9 +52,6 @@ pub enum MagnetError {
     /// Two different hashes of one kind.
     #[error("the magnet link names two different torrents")]
     TwoTorrents,
-    /// A file selection that is not a list of numbers and ranges.
-    #[error("the magnet link's selection of files (so=) is malformed")]
-    Selection,
 }
 
 impl Magnet {
@@ -80,7 +77,7 @@ impl Magnet {
         }
     }
 
-    fn read_parameter(&mut self, key: &str, value: String) -> Result<(), MagnetError> {
+    fn read_parameter(&mut self, key: &str, value: String) {
         // A number after a key (`tr.1`) counts repetitions.
         let key = match key.rsplit_once('.') {
             Some((stem, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => stem,
@@ -91,10 +88,9 @@ impl Magnet {
             "xl" => self.exact_length = value.parse().ok(),
             "tr" => keep(&mut self.trackers, value, limits::TRACKERS),
             "x.lp" => keep(&mut self.peers, value, limits::LINK_PEERS),
-            "so" => self.select_only = Some(selection(&value)?),
+            "so" => self.select_only = selection(&value),
             _ => {}
         }
-        Ok(())
     }
 }
 
@@ -125,7 +121,7 @@ impl FromStr for Magnet {
         }
         let mut magnet = Self::new(names.finish()?);
         for (key, value) in parameters() {
-            magnet.read_parameter(key, decode(value))?;
+            magnet.read_parameter(key, decode(value));
         }
         Ok(magnet)
     }
@@ -220,8 +216,9 @@ fn decode(value: &str) -> String {
     percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
-/// A list such as `0,2,4-8` (BEP 53).
-fn selection(value: &str) -> Result<Vec<RangeInclusive<u32>>, MagnetError> {
+/// A list such as `0,2,4-8` (BEP 53). One with a mistake in it is none: what was meant is anybody's guess,
+/// and all files are more use than no link.
+fn selection(value: &str) -> Option<Vec<RangeInclusive<u32>>> {
     let range = |text: &str| -> Option<RangeInclusive<u32>> {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         let number = |digits: &str| {
@@ -231,7 +228,7 @@ fn selection(value: &str) -> Result<Vec<RangeInclusive<u32>>, MagnetError> {
         let range = number(first)?..=number(last)?;
         (!range.is_empty()).then_some(range)
     };
-    value.split(',').take(limits::LINK_RANGES).map(|text| range(text).ok_or(MagnetError::Selection)).collect()
+    value.split(',').take(limits::LINK_RANGES).map(range).collect()
 }
 
 fn range_text(range: &RangeInclusive<u32>) -> String {
