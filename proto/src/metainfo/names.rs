@@ -35,8 +35,9 @@ pub enum NameError {
     /// Longer than the cap.
     #[error("it is longer than {max} bytes", max = limits::PATH_BYTES)]
     PathTooLong,
-    /// Two files whose names are the same, or differ only in upper and lower case.
-    #[error("another file has the same name, upper and lower case aside")]
+    /// Two files whose names are the same, or mean the same file on some system: upper and lower case, dots
+    /// and spaces at the end, and what follows a colon do not tell them apart.
+    #[error("another file has the same name, or one that some systems take for the same")]
     Duplicate,
     /// A file where another file's folder is.
     #[error("it is a file and a folder at once")]
@@ -74,7 +75,8 @@ impl Foreign {
 /// Refused are: nothing; `.`, `..` and other names of dots and spaces alone; NUL, `/` and `\`; a drive (`C:`
 /// at the start); Windows' device names, whatever their case and extension; and what is longer than 255
 /// bytes. Colons elsewhere, control characters and trailing dots or spaces are allowed: they are names like
-/// any other where they can be stored, and harmless where they cannot.
+/// any other where they can be stored, and harmless where they cannot. That no two of a torrent's names become
+/// one is checked where all are known.
 ///
 /// # Errors
 /// The first of these that applies.
@@ -173,9 +175,11 @@ impl PathSet {
     }
 }
 
-/// What names that differ only in case have in common, close enough to what file systems do.
+/// What names have in common that are one file somewhere, close enough to what file systems do: upper and
+/// lower case are the same, and Windows drops dots and spaces from the end and opens what is before a colon.
 fn fold(name: &str) -> String {
-    name.to_uppercase().to_lowercase()
+    let opened = name.split(':').next().unwrap_or(name).trim_end_matches(['.', ' ']);
+    opened.to_uppercase().to_lowercase()
 }
 
 #[cfg(test)]
