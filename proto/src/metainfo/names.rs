@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use unicode_normalization::UnicodeNormalization;
+
 use super::limits;
 
 /// Why a name or path is refused.
@@ -35,8 +37,8 @@ pub enum NameError {
     /// Longer than the cap.
     #[error("it is longer than {max} bytes", max = limits::PATH_BYTES)]
     PathTooLong,
-    /// Two files whose names are the same, or mean the same file on some system: upper and lower case, dots
-    /// and spaces at the end, and what follows a colon do not tell them apart.
+    /// Two files whose names are the same, or mean the same file on some system: upper and lower case, the
+    /// way accents are written, dots and spaces at the end, and what follows a colon do not tell them apart.
     #[error("another file has the same name, or one that some systems take for the same")]
     Duplicate,
     /// A file where another file's folder is.
@@ -176,10 +178,11 @@ impl PathSet {
 }
 
 /// What names have in common that are one file somewhere, close enough to what file systems do: upper and
-/// lower case are the same, and Windows drops dots and spaces from the end and opens what is before a colon.
+/// lower case are the same, macOS takes an accent and its letter for one character or two alike, and Windows
+/// drops dots and spaces from the end and opens what is before a colon.
 fn fold(name: &str) -> String {
     let opened = name.split(':').next().unwrap_or(name).trim_end_matches(['.', ' ']);
-    opened.to_uppercase().to_lowercase()
+    opened.nfc().collect::<String>().to_uppercase().to_lowercase()
 }
 
 #[cfg(test)]

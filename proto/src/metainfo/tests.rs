@@ -296,6 +296,8 @@ fn paths_that_cannot_be_beside_each_other_are_refused() {
     };
     assert_eq!(together(&["a"], &["a"]), NameError::Duplicate);
     assert_eq!(together(&["Straße", "Ä"], &["STRASSE", "ä"]), NameError::Duplicate);
+    assert_eq!(together(&["\u{E9}", "\u{C5}"], &["e\u{301}", "A\u{30A}"]), NameError::Duplicate);
+    assert_eq!(together(&["\u{AC01}"], &["\u{1100}\u{1161}\u{11A8}"]), NameError::Duplicate);
     for windows_opens in ["ab.", "ab ", "ab. .", "AB:", "ab::$DATA", "ab.:x"] {
         assert_eq!(together(&["ab"], &[windows_opens]), NameError::Duplicate, "{windows_opens:?}");
         assert_eq!(together(&["ab", "c"], &[windows_opens, "C."]), NameError::Duplicate, "{windows_opens:?}");
