@@ -13,7 +13,7 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait for a peer that never worked.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// The longest wait for a peer that worked once or was named by the user: it may come back any time.
-const LONGEST_WAIT_PROVEN: Duration = Duration::from_secs(30);
+const LONGEST_WAIT_PROVEN: Duration = Duration::from_secs(15);
 /// Failures after which a peer that never worked is forgotten.
 const FAILURES_MAX: u32 = 8;
 /// A node that has everything waits longer by this factor: who needs it will come by himself.
