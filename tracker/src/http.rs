@@ -91,7 +91,6 @@ async fn converse(stream: TcpStream, client: SocketAddr, service: Arc<Service>, 
         .header_read_timeout(Duration::from_secs(limits.request_timeout_secs))
         .max_buf_size(REQUEST_BYTES)
         .max_headers(HEADERS)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), respond)
         .await;
     if let Err(error) = result {

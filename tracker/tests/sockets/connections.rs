@@ -101,6 +101,23 @@ async fn a_client_that_reads_nothing_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_client_that_pipelines_and_reads_nothing_is_cut_off_while_it_sends() {
+    let tracker = impatient(30, 1).await;
+    let mut connection = connect(&tracker).await;
+    // Each write ends within a request: there is always more to read, which must be no reason not to write.
+    let hashes: Vec<_> = (10..40).map(|n| format!("info_hash=aaaaaaaaaaaaaaaaaa{n}")).collect();
+    let one = request(&format!("/scrape?{}", hashes.join("&")));
+    let (start, rest) = one.split_at(10);
+    connection.write(start).await;
+    let requests = format!("{rest}{}{start}", one.repeat(50));
+    let flood = async { while connection.stream.write_all(requests.as_bytes()).await.is_ok() {} };
+    soon(flood).await;
+    // What the tracker answered fits the buffers on the way: no more is held for one that does not read.
+    let answered = metric(&tracker, "scrapes_total{protocol=\"http\"}").await;
+    assert!(answered < 10_000, "{answered}");
+}
+
+#[tokio::test]
 async fn an_oversized_request_is_refused_and_the_connection_closed() {
     let tracker = tracker().await;
     for request in [
