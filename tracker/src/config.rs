@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -48,9 +49,9 @@ pub struct HttpLimits {
     /// Connections open at the same time; more wait in the kernel's queue.
     pub connections: usize,
     /// Seconds a client may take to send a request, from the end of the last one or the connection's
-    /// start.
+    /// start: from 1 to 3600, to which others are moved.
     pub request_timeout_secs: u64,
-    /// Seconds a client may take to read an answer.
+    /// Seconds a client may take to read an answer, within the same bounds.
     pub answer_timeout_secs: u64,
 }
 
@@ -94,6 +95,23 @@ impl Default for HttpLimits {
     fn default() -> Self {
         Self { connections: 4096, request_timeout_secs: 10, answer_timeout_secs: 30 }
     }
+}
+
+impl HttpLimits {
+    /// Time for a request.
+    pub(crate) fn request_timeout(&self) -> Duration {
+        timeout(self.request_timeout_secs)
+    }
+
+    /// Time for an answer.
+    pub(crate) fn answer_timeout(&self) -> Duration {
+        timeout(self.answer_timeout_secs)
+    }
+}
+
+/// Without any time nobody is served; with much more than anybody needs, connections are held for nothing.
+fn timeout(secs: u64) -> Duration {
+    Duration::from_secs(secs.clamp(1, 3600))
 }
 
 impl TrackerConfig {

@@ -81,14 +81,14 @@ async fn converse(stream: TcpStream, client: SocketAddr, service: Arc<Service>, 
     let _open = Open(&service);
     // Answers are one write each: nothing is gained by waiting for more.
     let _ = stream.set_nodelay(true);
-    let stream = Patience::new(stream, Duration::from_secs(limits.answer_timeout_secs));
+    let stream = Patience::new(stream, limits.answer_timeout());
     let respond = service_fn(|request: Request<Incoming>| {
         let response = answer::respond(&service, client.ip().to_canonical(), &request);
         async { Ok::<Response<_>, Infallible>(response) }
     });
     let result = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(limits.request_timeout_secs))
+        .header_read_timeout(limits.request_timeout())
         .max_buf_size(REQUEST_BYTES)
         .max_headers(HEADERS)
         .serve_connection(TokioIo::new(stream), respond)

@@ -49,6 +49,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// It is to listen nowhere, so nobody could ask it anything.
+    #[error("no address to listen on: give one for HTTP or UDP, or both")]
+    NoListener,
     /// The system has no randomness, without which the tracker could be fooled.
     #[error("cannot get random numbers from the system: {0}")]
     Entropy(#[from] SysError),
@@ -58,13 +61,17 @@ pub enum StartError {
 ///
 /// # Errors
 ///
-/// When an address cannot be listened on, or the system has no randomness. Nothing runs then.
+/// When there is no address to listen on, one cannot be listened on, or the system has no randomness.
+/// Nothing runs then.
 ///
 /// # Panics
 ///
 /// Outside a tokio runtime.
 pub async fn start(config: TrackerConfig) -> Result<Tracker, StartError> {
     let TrackerConfig { listen, announce, limits, http, access } = config;
+    if listen.http.is_none() && listen.udp.is_none() {
+        return Err(StartError::NoListener);
+    }
     let secrets = secrets()?;
     let connection_key = secrets.connection_key;
     let http_listener = listen.http.map(|address| listening("http", address, http::listen(address)));

@@ -118,6 +118,14 @@ async fn a_client_that_pipelines_and_reads_nothing_is_cut_off_while_it_sends() {
 }
 
 #[tokio::test]
+async fn whatever_times_are_configured_clients_are_served() {
+    for secs in [0, u64::MAX] {
+        let tracker = impatient(secs, secs).await;
+        assert_eq!(get(&tracker, "/scrape").await.status, 200, "{secs}");
+    }
+}
+
+#[tokio::test]
 async fn an_oversized_request_is_refused_and_the_connection_closed() {
     let tracker = tracker().await;
     for request in [
@@ -182,6 +190,14 @@ async fn when_a_tracker_has_stopped_its_ports_are_free_and_its_connections_close
         config.listen.udp = Some(udp);
     });
     assert_eq!(again.await.http_address(), Some(http));
+}
+
+#[tokio::test]
+async fn a_tracker_that_is_to_listen_nowhere_does_not_start() {
+    let mut config = samara_tracker::TrackerConfig::default();
+    (config.listen.http, config.listen.udp) = (None, None);
+    let message = start(config).await.unwrap_err().to_string();
+    assert!(message.contains("HTTP or UDP"), "{message}");
 }
 
 #[tokio::test]
