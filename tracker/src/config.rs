@@ -46,8 +46,11 @@ pub struct Listen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpLimits {
-    /// Connections open at the same time; more wait in the kernel's queue.
+    /// Connections open at the same time, as far as the system allows; more wait in the kernel's queue.
     pub connections: usize,
+    /// Of these, connections from one IPv4 address or IPv6 /64; further ones are closed at once. The
+    /// tracker's own machine may have any number.
+    pub connections_per_ip: u32,
     /// Seconds a client may take to send a request, from the end of the last one or the connection's
     /// start: from 1 to 3600, to which others are moved.
     pub request_timeout_secs: u64,
@@ -93,7 +96,7 @@ impl Default for Listen {
 
 impl Default for HttpLimits {
     fn default() -> Self {
-        Self { connections: 4096, request_timeout_secs: 10, answer_timeout_secs: 30 }
+        Self { connections: 4096, connections_per_ip: 64, request_timeout_secs: 10, answer_timeout_secs: 30 }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The tracker over HTTP: connections in, answers out.
 
 mod answer;
+mod crowd;
+mod descriptors;
 mod page;
 mod patience;
 
@@ -22,6 +24,7 @@ use tracing::{debug, warn};
 
 use crate::config::HttpLimits;
 use crate::service::Service;
+use crowd::{Crowd, Place};
 use patience::Patience;
 
 /// Bytes buffered of a request: the longest announce with generous headers. What is longer is refused.
@@ -55,16 +58,21 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr
 
 /// Serves for ever. When the future is dropped, all its connections close.
 pub(crate) async fn serve(listener: TcpListener, service: Arc<Service>, limits: HttpLimits) {
+    let most = descriptors::connections(limits.connections);
+    let crowd = Crowd::new(limits.connections_per_ip);
     let mut connections = JoinSet::new();
     loop {
-        while connections.len() >= limits.connections.max(1) {
+        while connections.len() >= most {
             connections.join_next().await;
         }
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, client)) => {
-                    connections.spawn(converse(stream, client, Arc::clone(&service), limits));
-                }
+                Ok((stream, client)) => match crowd.admit(client.ip()) {
+                    Some(place) => {
+                        connections.spawn(converse(stream, client, place, Arc::clone(&service), limits));
+                    }
+                    None => service.metrics.http_turned_away.add_one(),
+                },
                 Err(error) => {
                     warn!(%error, "cannot accept an HTTP connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -76,7 +84,13 @@ pub(crate) async fn serve(listener: TcpListener, service: Arc<Service>, limits: 
 }
 
 /// One connection, until either side ends it.
-async fn converse(stream: TcpStream, client: SocketAddr, service: Arc<Service>, limits: HttpLimits) {
+async fn converse(
+    stream: TcpStream,
+    client: SocketAddr,
+    _place: Place,
+    service: Arc<Service>,
+    limits: HttpLimits,
+) {
     service.metrics.http_connections.add_one();
     let _open = Open(&service);
     // Answers are one write each: nothing is gained by waiting for more.

@@ -41,6 +41,8 @@ pub(crate) struct Metrics {
     pub(crate) udp: ProtocolMetrics,
     /// Open HTTP connections.
     pub(crate) http_connections: Counter,
+    /// HTTP connections closed at once, as there were too many from one place.
+    pub(crate) http_turned_away: Counter,
     pub(crate) udp_connects: Counter,
     /// Packets that showed no connection id of ours.
     pub(crate) udp_bad_connection_ids: Counter,
@@ -67,8 +69,14 @@ impl Metrics {
         write("scrapes_total", "counter", "Scrapes answered.", &by_protocol(|p| &p.scrapes));
         write("failures_total", "counter", "Requests refused.", &by_protocol(|p| &p.failures));
         write("malformed_total", "counter", "What was no request.", &by_protocol(|p| &p.malformed));
-        let plain: [(&str, &str, &str, u64); 9] = [
+        let plain: [(&str, &str, &str, u64); 10] = [
             ("http_connections", "gauge", "Open HTTP connections.", self.http_connections.get()),
+            (
+                "http_turned_away_total",
+                "counter",
+                "HTTP connections beyond an address's share.",
+                self.http_turned_away.get(),
+            ),
             ("udp_connects_total", "counter", "Connection ids given.", self.udp_connects.get()),
             (
                 "udp_bad_connection_ids_total",

@@ -33,6 +33,8 @@ pub use contact::Contact;
 pub use rules::{Limits, Pace};
 pub use scope::Scope;
 
+pub(crate) use ledger::household;
+
 use entry::{Entry, Told};
 use hashing::{Keyed, KeyedMap};
 use ledger::Ledger;

@@ -42,7 +42,7 @@ impl Ledger {
 }
 
 /// What one party is given as a whole: an IPv4 address, or an IPv6 /64.
-fn household(ip: IpAddr) -> u64 {
+pub(crate) fn household(ip: IpAddr) -> u64 {
     match ip.to_canonical() {
         IpAddr::V4(ip) => u64::from(ip.to_bits()),
         // The top bit keeps them apart from IPv4; no two networks in use differ in it alone.

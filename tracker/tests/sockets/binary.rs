@@ -23,6 +23,26 @@ impl Process {
         Self(command(arguments).stdout(Stdio::piped()).spawn().unwrap())
     }
 
+    /// A tracker that may have as many files open as `ulimit` with that option says.
+    #[cfg(unix)]
+    fn with_open_files(limit: &str) -> Self {
+        let script = format!("ulimit {limit} && exec \"$0\" --json --http 127.0.0.1:0");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_samara-tracker")]).env_remove("SAMARA_BIND");
+        Self(shell.env("RUST_LOG", "warn").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    fn http_address(&mut self) -> SocketAddr {
+        let event: serde_json::Value = serde_json::from_str(&self.lines(1)[0]).unwrap();
+        event["address"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Ends it; what it has said on standard error.
+    fn complaints(mut self) -> String {
+        self.0.kill().unwrap();
+        std::io::read_to_string(self.0.stderr.take().unwrap()).unwrap()
+    }
+
     fn lines(&mut self, count: usize) -> Vec<String> {
         let stdout = BufReader::new(self.0.stdout.take().unwrap());
         stdout.lines().take(count).map(Result::unwrap).collect()
@@ -63,6 +83,39 @@ fn it_ends_well_when_told_to_terminate() {
     let killed = Command::new("kill").arg(process.0.id().to_string()).status().unwrap();
     assert!(killed.success());
     assert_eq!(process.0.wait().unwrap().code(), Some(0));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn it_raises_the_limit_on_open_files_if_it_may() {
+    let mut process = Process::with_open_files("-Sn 80");
+    let address = process.http_address();
+    let mut connections = Vec::new();
+    for _ in 0..100 {
+        let mut connection = Connection::open(address).await;
+        assert_eq!(connection.get("/scrape").await.status, 200);
+        connections.push(connection);
+    }
+    let complaints = process.complaints();
+    assert!(!complaints.contains("cannot accept"), "{complaints}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn it_accepts_no_more_connections_than_it_may_have_open() {
+    let mut process = Process::with_open_files("-n 80");
+    let address = process.http_address();
+    let mut connections = Vec::new();
+    for _ in 0..100 {
+        connections.push(Connection::open(address).await);
+    }
+    assert_eq!(connections[0].get("/scrape").await.status, 200);
+    drop(connections);
+    // Only when the others are gone is it the turn of the last.
+    assert_eq!(Connection::open(address).await.get("/scrape").await.status, 200);
+    let complaints = process.complaints();
+    assert!(complaints.contains("limit on open files"), "{complaints}");
+    assert!(!complaints.contains("cannot accept"), "{complaints}");
 }
 
 #[test]
