@@ -61,7 +61,7 @@ impl Established {
 /// A stream did not become a link.
 #[derive(Debug, Error)]
 pub enum SetupError {
-    /// It took longer than [`SETUP_TIMEOUT`].
+    /// It took longer than `SETUP_TIMEOUT`.
     #[error("no handshake within {} seconds", SETUP_TIMEOUT.as_secs())]
     Timeout,
     /// The stream failed; most often the remote does not have the torrent and hung up.
