@@ -311,9 +311,15 @@ fn listen(
 
 fn listen_on(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Result<ListenerId, StartError> {
     swarm.listen_on(address.clone()).map_err(|error| {
-        let (address, reason) = (address.clone(), error.to_string());
+        let (address, reason) = (address.clone(), innermost_cause(&error));
         StartError::Listen { address, reason }
     })
+}
+
+/// What the system said; the layers of the transport around it say nothing.
+fn innermost_cause(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.last().map_or_else(String::new, ToString::to_string)
 }
 
 /// Whether somebody listens on an address. The transport shares ports with all who do the same, and
