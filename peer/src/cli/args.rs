@@ -222,8 +222,8 @@ pub struct GetArgs {
 /// `samara demo`
 #[derive(Args, Debug)]
 pub struct DemoArgs {
-    /// Size of the made-up file
-    #[arg(long, value_name = "N", default_value = "128MiB", value_parser = units::parse_size)]
+    /// Size of the made-up file, at least 1MiB
+    #[arg(long, value_name = "N", default_value = "128MiB", value_parser = units::parse_demo_size)]
     pub size: u64,
 }
 

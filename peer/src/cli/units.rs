@@ -36,6 +36,11 @@ pub fn parse_piece_length(text: &str) -> Result<u32, String> {
     Err("a piece length is a power of two from 16KiB to 256MiB".into())
 }
 
+/// The size of a file worth watching: smaller ones arrive before anything can be seen.
+pub fn parse_demo_size(text: &str) -> Result<u64, String> {
+    parse_size(text).and_then(|size| if size >= MIB { Ok(size) } else { Err("at least 1MiB".into()) })
+}
+
 /// `512 B`, `1.50 MiB`, `12.3 GiB`, `123 GiB`.
 pub fn size(bytes: u64) -> String {
     let (unit, name) = match bytes {

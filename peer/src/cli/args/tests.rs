@@ -62,6 +62,7 @@ fn nonsense_is_wrong_usage() {
         "samara create p --format v3",
         "samara seed p --listen 127.0.0.1:1",
         "samara tracker --http nowhere",
+        "samara demo --size 4KiB",
     ] {
         let error = parse(line).expect_err(line);
         assert_eq!(error.exit_code(), 2, "{line}");
