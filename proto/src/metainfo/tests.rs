@@ -222,6 +222,9 @@ fn keys_that_are_there_twice_are_refused() {
     let twice = |key: &str| MetainfoError::DuplicateKey(key.to_owned());
     assert_eq!(single("6:lengthi5e").unwrap_err(), twice("length"));
     assert_eq!(v2(&[leaf("a", 0), leaf("a", 0)].concat()).unwrap_err(), twice("a"));
+    assert_eq!(v1(&[file("6:lengthi0e", 0, &["a"])], 0).unwrap_err(), twice("length"));
+    assert_eq!(v1(&[file("4:attr1:p4:attr0:", 0, &["a"])], 0).unwrap_err(), twice("attr"));
+    assert_eq!(v2("1:ad0:d6:lengthi0e6:lengthi1eee").unwrap_err(), twice("length"));
     assert_eq!(Metainfo::from_bytes(b"d4:infode4:infodee").unwrap_err(), twice("info"));
 }
 

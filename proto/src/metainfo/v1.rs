@@ -69,6 +69,7 @@ impl V1 {
             if self.stretches.len() >= limits::FILES as usize {
                 return Err(LayoutError::TooManyFiles.into());
             }
+            read::check_unique_keys(file)?;
             let size = read::length(file)?;
             let attributes = Attributes::read(file);
             if attributes.is_padding {

@@ -79,6 +79,7 @@ impl Walk {
         if self.files.len() >= limits::FILES as usize {
             return Err(LayoutError::TooManyFiles.into());
         }
+        read::check_unique_keys(file)?;
         let attributes = Attributes::read(file);
         if attributes.is_symlink {
             return Err(MetainfoError::Symlink(self.path.join("/")));
