@@ -3,10 +3,8 @@
 
 use super::{file_width, padding, pair, parents, piece_height, subtree_root};
 use crate::infohash::Sha256Hash;
+use crate::limits::HASHES_PER_REQUEST;
 use crate::wire::message::HashRequest;
-
-/// Hashes asked for in one message: what BEP 52 says should not be exceeded.
-pub const MAX_HASHES: u32 = 512;
 
 /// Why hashes do not belong to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +38,7 @@ impl HashRequest {
     ) -> impl Iterator<Item = Self> {
         let pieces = file_size.div_ceil(u64::from(piece_length)) as u32;
         let base_layer = piece_height(piece_length);
-        let length = pieces.next_power_of_two().min(MAX_HASHES);
+        let length = pieces.next_power_of_two().min(HASHES_PER_REQUEST);
         let proof_layers = (height_of(file_size).saturating_sub(base_layer)).saturating_sub(1);
         let count = if length < 2 { 0 } else { pieces.div_ceil(length) };
         (0..count).map(move |n| Self { pieces_root, base_layer, index: n * length, length, proof_layers })
@@ -132,7 +130,7 @@ impl LayerTree {
     pub fn prove(&self, range: &HashRequest) -> Option<Vec<Sha256Hash>> {
         let height = self.base_layer + self.layers.len() as u32 - 1;
         range.check(height).ok()?;
-        if range.base_layer < self.base_layer || range.length > MAX_HASHES {
+        if range.base_layer < self.base_layer || range.length > HASHES_PER_REQUEST {
             return None;
         }
         let base = (range.index..range.index + range.length).map(|at| self.node(range.base_layer, at));
