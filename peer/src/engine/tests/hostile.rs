@@ -17,74 +17,7 @@ use crate::engine::event::{
     PeerTraits, Source, TorrentId, Verdict,
 };
 
-const TORRENT: TorrentId = TorrentId(1);
-const LINK: LinkId = LinkId(5);
-const PIECES: u32 = 40;
-const FAST: PeerTraits = PeerTraits { fast: true, request_length: BLOCK_LENGTH, request_queue: 50 };
-const SLOW: PeerTraits = PeerTraits { fast: false, ..FAST };
-
-/// One engine, driven by hand.
-struct Hand {
-    engine: Engine,
-    now: Moment,
-}
-
-impl Hand {
-    fn new(verified: Bitfield, aim: Aim) -> Self {
-        let mut hand =
-            Self { engine: Engine::new(EngineConfig::default(), [1; 32]), now: Moment::from_micros(1) };
-        let layout = Arc::new(Layout::single_file(u64::from(PIECES * 4 * BLOCK_LENGTH), 4 * BLOCK_LENGTH));
-        let content = Content { layout, verified, stored: Vec::new() };
-        hand.tell(Input::AddTorrent { torrent: TORRENT, content, aim });
-        hand
-    }
-
-    fn seed() -> Self {
-        Self::new(Bitfield::full(PIECES), Aim::Serve)
-    }
-
-    fn leech() -> Self {
-        Self::new(Bitfield::new(PIECES), Aim::Fetch)
-    }
-
-    fn tell(&mut self, input: Input) -> Vec<Output> {
-        self.engine.handle(self.now, input);
-        std::iter::from_fn(|| self.engine.next_output()).collect()
-    }
-
-    fn connect(&mut self, link: LinkId, peer: u64, traits: PeerTraits) -> Vec<Output> {
-        let direction = Direction::Inbound;
-        self.tell(Input::Connected { torrent: TORRENT, peer: PeerKey(peer), link, direction, traits })
-    }
-
-    fn say(&mut self, message: PeerMessage) -> Vec<Output> {
-        self.tell(Input::Received { link: LINK, message })
-    }
-
-    /// Repeats messages until the engine has enough of it; how often it answered.
-    fn flood(&mut self, messages: impl Fn(u32) -> PeerMessage) -> (usize, Option<Offence>) {
-        let mut answers = 0;
-        for n in 0..1_000_000 {
-            let outputs = self.say(messages(n));
-            if let Some(offence) = offence(&outputs) {
-                return (answers, Some(offence));
-            }
-            answers += outputs.len();
-        }
-        (answers, None)
-    }
-}
-
-fn offence(outputs: &[Output]) -> Option<Offence> {
-    outputs.iter().find_map(|output| match output {
-        Output::Disconnect { reason: DisconnectReason::Offence(offence), .. } => Some(*offence),
-        _ => None,
-    })
-}
-
-fn block(piece: u32, begin: u32) -> BlockRef {
-    BlockRef { piece: PieceIndex(piece), begin, length: BLOCK_LENGTH }
-}
+use super::hand::{FAST, Hand, LINK, PIECES, SLOW, TORRENT, block, offence};
 
 #[test]
 fn what_breaks_a_rule_ends_the_link_and_keeps_it_ended() {
