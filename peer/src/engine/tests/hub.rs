@@ -170,3 +170,16 @@ fn the_figures_add_up() {
     assert_eq!(hub.engine.bytes_done(A), stats.bytes_done);
     assert_eq!(hub.engine.link_count(A), 0, "two seeds have nothing to trade");
 }
+
+#[test]
+fn a_dialled_link_for_which_there_is_no_place_gives_its_dial_back() {
+    let config = EngineConfig { links_per_torrent: 1, dials: 1, ..EngineConfig::default() };
+    let mut hub = Hub::new(config);
+    assert!(hub.learn(A, 1).iter().any(is_dial));
+    hub.connect(A, 100, 10);
+    let (peer, link, direction) = (PeerKey(1), LinkId(11), Direction::Outbound);
+    let reason = DisconnectReason::TooManyLinks;
+    let outputs = hub.tell(Input::Connected { torrent: A, peer, link, direction, traits: TRAITS });
+    assert_eq!(outputs, vec![Output::Disconnect { link, reason }]);
+    assert!(hub.learn(B, 2).iter().any(is_dial), "other torrents go on dialling");
+}

@@ -55,7 +55,7 @@ impl Torrent {
         }
     }
 
-    /// A link came up. False if it is ended at once.
+    /// A link came up. It is ended at once if there is no place for it.
     pub fn on_connected(
         &mut self,
         link: LinkId,
@@ -66,6 +66,9 @@ impl Torrent {
     ) {
         if let Err(reason) = self.admit(key, direction, context) {
             context.outputs.push_back(Output::Disconnect { link, reason });
+            if direction == Direction::Outbound {
+                self.on_dial_failed(key, context);
+            }
             return;
         }
         self.connections.on_linked(key, context.now);
