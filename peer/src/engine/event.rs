@@ -277,6 +277,8 @@ pub enum DisconnectReason {
     NothingToTrade,
     /// No place left.
     TooManyLinks,
+    /// It held requests for far too long while we waited for them.
+    Stalled,
     /// The peer is ourselves, banned, or of a torrent that is gone.
     Unwelcome,
     /// It misbehaved.
@@ -298,8 +300,6 @@ pub enum Offence {
     RequestFlood,
     /// A piece made of its blocks alone failed the hash check.
     CorruptPiece,
-    /// It held requests for far too long while we waited for them.
-    Stalled,
     /// Control messages that change nothing, far more of them than any honest peer sends.
     MessageFlood,
 }

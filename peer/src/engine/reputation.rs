@@ -37,13 +37,12 @@ impl Reputation {
         self.records.get(&peer).filter(|record| record.banned_until > now).and_then(|record| record.last)
     }
 
-    /// `peer` was caught. A corrupt piece bans it for good, slowness not at all, anything else for a time.
+    /// `peer` was caught. A corrupt piece bans it for good, anything else for a time.
     pub fn on_offence(&mut self, peer: PeerKey, offence: Offence, now: Moment) {
         let record = self.record(peer);
         record.last = Some(offence);
         let ban = match offence {
             Offence::CorruptPiece => LIFE,
-            Offence::Stalled => return,
             _ => FIRST_BAN * 2_u32.pow(record.offences.min(DOUBLINGS_MAX)),
         };
         record.offences = record.offences.saturating_add(1);
@@ -109,13 +108,6 @@ mod tests {
         for _ in 0..100 {
             reputation.on_offence(PEER, Offence::LateBitfield, seconds(1000));
         }
-    }
-
-    #[test]
-    fn slowness_is_no_crime() {
-        let mut reputation = Reputation::default();
-        reputation.on_offence(PEER, Offence::Stalled, seconds(0));
-        assert_eq!(reputation.ban(PEER, seconds(0)), None);
     }
 
     #[test]

@@ -4,5 +4,6 @@ mod hand;
 mod host;
 mod hostile;
 mod hub;
+mod recovery;
 mod swarms;
 mod world;

@@ -185,7 +185,8 @@ fn a_peer_that_gives_nothing_is_probed_and_at_last_left() {
     for second in 1..200 {
         hand.now += Duration::from_secs(1);
         let outputs = hand.tell(Input::Wake);
-        if offence(&outputs) == Some(Offence::Stalled) {
+        let reason = DisconnectReason::Stalled;
+        if outputs.contains(&Output::Disconnect { link: LINK, reason }) {
             left_after = Some(second);
             break;
         }

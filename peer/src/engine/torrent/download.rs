@@ -208,7 +208,7 @@ impl Torrent {
         let Some(peer) = self.links.get_mut(&link) else { return };
         let silence = peer.pipeline.silence(now);
         if silence >= config.stalled_after {
-            self.offend(link, Offence::Stalled, context);
+            self.drop_link(link, DisconnectReason::Stalled, context);
             return;
         }
         let mut late = Vec::new();

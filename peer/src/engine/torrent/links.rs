@@ -123,10 +123,9 @@ impl Torrent {
     /// A link ended, not by our order.
     pub fn on_disconnected(&mut self, link: LinkId, context: &mut Context<'_>) {
         let Some(peer) = self.links.get(&link) else { return };
-        let traded = peer.down.total() > 0 || peer.up.total() > 0;
         let farewell = if self.is_complete() && peer.has.is_full() {
             Farewell::NothingToTrade
-        } else if traded || peer.linked_at + USEFUL_AFTER <= context.now {
+        } else if self.has_traded(link) || peer.linked_at + USEFUL_AFTER <= context.now {
             Farewell::LostUseful
         } else {
             Farewell::LostUseless
@@ -139,12 +138,19 @@ impl Torrent {
         let farewell = match reason {
             DisconnectReason::Offence(_) | DisconnectReason::Unwelcome => Farewell::Offence,
             DisconnectReason::NothingToTrade => Farewell::NothingToTrade,
-            DisconnectReason::Duplicate
+            // It may have gone without a word, and may come back.
+            DisconnectReason::Stalled if self.has_traded(link) => Farewell::LostUseful,
+            DisconnectReason::Stalled
+            | DisconnectReason::Duplicate
             | DisconnectReason::TooManyLinks
             | DisconnectReason::TorrentRemoved => Farewell::LostUseless,
         };
         self.forget_link(link, farewell, context);
         context.outputs.push_back(Output::Disconnect { link, reason });
+    }
+
+    fn has_traded(&self, link: LinkId) -> bool {
+        self.links.get(&link).is_some_and(|peer| peer.down.total() > 0 || peer.up.total() > 0)
     }
 
     fn forget_link(&mut self, link: LinkId, farewell: Farewell, context: &mut Context<'_>) {
