@@ -192,6 +192,7 @@ impl NodeLoop {
                     client: self.tracker_client.clone(),
                     events: self.tracker_events.sender.clone(),
                     stop: state.stop.subscribe(),
+                    tracker_id: None,
                 };
                 state.announcers.spawn(announcer.run());
             }

@@ -100,6 +100,8 @@ pub struct Announcer {
     pub events: mpsc::Sender<TrackerEvent>,
     /// Turns true when the torrent is left.
     pub stop: watch::Receiver<bool>,
+    /// What the tracker wants to be told next time; nothing in the beginning.
+    pub tracker_id: Option<Vec<u8>>,
 }
 
 impl Announcer {
@@ -121,7 +123,10 @@ impl Announcer {
                 _ = stop.wait_for(|stop| *stop) => break,
             };
             let (wait, soonest) = match answer {
-                Ok(answer) => {
+                Ok(mut answer) => {
+                    if answer.tracker_id.is_some() {
+                        self.tracker_id = answer.tracker_id.take();
+                    }
                     if failures > 0 {
                         let message = format!("tracker {} answers again", self.url);
                         self.tell(TrackerEvent::Recovered { torrent: self.torrent, message }).await;
@@ -198,6 +203,7 @@ impl Announcer {
             compact: true,
             record: Some(record.as_bytes().to_vec()),
             wants_libp2p: true,
+            tracker_id: self.tracker_id.clone(),
             ..AnnounceRequest::new(self.info_hash, self.peer_id)
         };
         self.client.announce(&self.url, &request).await
