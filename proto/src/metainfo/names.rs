@@ -179,9 +179,9 @@ impl PathSet {
 
 /// What names have in common that are one file somewhere, close enough to what file systems do: upper and
 /// lower case are the same, macOS takes an accent and its letter for one character or two alike, and Windows
-/// drops dots and spaces from the end and opens what is before a colon.
+/// drops dots and spaces from the end and takes an unnamed stream, or the one called `$DATA`, for the file.
 fn fold(name: &str) -> String {
-    let opened = name.split(':').next().unwrap_or(name).trim_end_matches(['.', ' ']);
+    let opened = name.strip_suffix("::$DATA").unwrap_or(name).trim_end_matches(['.', ' ', ':']);
     opened.nfc().collect::<String>().to_uppercase().to_lowercase()
 }
 
