@@ -22,6 +22,7 @@ use samara_proto::limits::REQUEST_LENGTH;
 use samara_proto::metainfo::Metainfo;
 use samara_proto::moment::Moment;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 pub use identity::{IdentityError, NodeIdentity};
@@ -47,6 +48,8 @@ const LINK_EVENTS: usize = 1024;
 const BATCH: usize = 256;
 /// Results of slow work and findings of sources that may wait.
 const WORK_QUEUE: usize = 256;
+/// Listeners say where they listen within milliseconds; whoever has not by then has no address.
+const SETTLING: Duration = Duration::from_millis(500);
 /// How often figures are told and things looked after.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -82,7 +85,7 @@ pub(crate) struct NodeLoop {
     handshake_id: Identity,
     own_id: PeerId,
     swarm: Swarm<Behaviour>,
-    /// Listeners that have not said where they listen.
+    /// Listeners that have not said where they listen; some never do, where a family has no address.
     settling: HashSet<ListenerId>,
     engine: Engine,
     epoch: Instant,
@@ -95,6 +98,8 @@ pub(crate) struct NodeLoop {
     dialling: BTreeMap<PeerId, Dialling>,
     /// Inbound handshakes under way.
     answering: BTreeMap<PeerId, usize>,
+    /// Torrents that were left, saving what is needed to resume and saying goodbye.
+    leaving: JoinSet<()>,
     next_number: u64,
     pool: DiskPool,
     tracker_client: Client,
@@ -153,6 +158,7 @@ impl NodeLoop {
             opening: BTreeMap::new(),
             dialling: BTreeMap::new(),
             answering: BTreeMap::new(),
+            leaving: JoinSet::new(),
             next_number: 0,
             pool,
             tracker_client,
@@ -191,10 +197,7 @@ impl NodeLoop {
                     Some(Command::Add { source, options, reply }) => {
                         let _ = reply.send(self.add(*source, options));
                     }
-                    Some(Command::Remove { torrent, done }) => {
-                        self.remove(torrent).await;
-                        let _ = done.send(());
-                    }
+                    Some(Command::Remove { torrent, done }) => self.remove(torrent, done),
                     Some(Command::Shutdown { done }) => {
                         self.shut_down().await;
                         let _ = done.send(());
@@ -202,6 +205,7 @@ impl NodeLoop {
                     }
                     None => return self.shut_down().await,
                 },
+                Some(_) = self.leaving.join_next() => {}
                 () = wake_at(deadline) => self.drive(Input::Wake),
                 _ = tick.tick() => self.on_tick(),
             }
@@ -277,6 +281,11 @@ impl NodeLoop {
                 self.drive(Input::PieceChecked { torrent, piece, verdict });
             }
             StoreEvent::Changed { message, pieces } => {
+                if let Some(active) = self.torrents.get_mut(&torrent).and_then(TorrentState::active_mut) {
+                    let layout = active.metainfo.layout();
+                    let lost: u64 = pieces.iter().map(|&piece| content_bytes(layout, piece)).sum();
+                    active.bytes_done = active.bytes_done.saturating_sub(lost);
+                }
                 for piece in pieces {
                     self.drive(Input::PieceLost { torrent, piece });
                 }
@@ -298,17 +307,17 @@ impl NodeLoop {
     fn on_tracker_event(&mut self, event: TrackerEvent) {
         match event {
             TrackerEvent::Found(found) => self.on_discovered(found),
-            TrackerEvent::Failed { torrent, message } => {
-                if let Some(state) = self.torrents.get_mut(&torrent) {
-                    state.silent_trackers += 1;
+            TrackerEvent::Failed { torrent, url, message } => {
+                let state = self.torrents.get_mut(&torrent);
+                if state.is_some_and(|state| state.on_tracker_silent(url)) {
+                    self.warn(torrent, message);
                 }
-                self.warn(torrent, message);
             }
-            TrackerEvent::Recovered { torrent, message } => {
-                if let Some(state) = self.torrents.get_mut(&torrent) {
-                    state.silent_trackers = state.silent_trackers.saturating_sub(1);
+            TrackerEvent::Recovered { torrent, url, message } => {
+                let state = self.torrents.get_mut(&torrent);
+                if state.is_some_and(|state| state.on_tracker_back(&url)) {
+                    self.warn(torrent, message);
                 }
-                self.warn(torrent, message);
             }
             TrackerEvent::Warned { torrent, message } => {
                 self.warn(torrent, format!("a tracker says: {}", message.escape_debug()));
@@ -325,7 +334,7 @@ impl NodeLoop {
                 result: Err(error @ (ping::Failure::Timeout | ping::Failure::Other { .. })),
             })) => {
                 tracing::debug!(%peer, %error, "a connection no longer answers");
-                self.swarm.close_connection(connection);
+                self.give_up(peer, connection);
             }
             SwarmEvent::NewListenAddr { address, listener_id } => {
                 self.settling.remove(&listener_id);
@@ -369,6 +378,10 @@ impl NodeLoop {
     }
 
     fn on_tick(&mut self) {
+        if self.epoch.elapsed() >= SETTLING && !self.settling.is_empty() {
+            self.settling.clear();
+            self.publish_addresses();
+        }
         let mut links: BTreeMap<TorrentId, Vec<(PeerKey, bool)>> = BTreeMap::new();
         for entry in self.links.values() {
             links.entry(entry.torrent).or_default().push((entry.peer, entry.wants_us));
@@ -376,6 +389,10 @@ impl NodeLoop {
         for (id, state) in &mut self.torrents {
             let links = links.remove(id).unwrap_or_default();
             state.figures.links.store(links.len() as u64, std::sync::atomic::Ordering::Relaxed);
+            if let Some(active) = state.active() {
+                let left = active.metainfo.layout().total_size().saturating_sub(active.bytes_done);
+                state.figures.left.store(left, std::sync::atomic::Ordering::Relaxed);
+            }
             let progress = state.progress(&links);
             state.tell(TorrentEvent::Progress(progress));
         }

@@ -18,6 +18,11 @@ const ESTABLISHED: u32 = 200;
 /// Connections with one peer: one each way, and one to replace each when addresses change.
 const PER_PEER: u32 = 4;
 
+/// A dead connection is noticed after two failed pings in a row.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// Pings wait behind bulk data on a slow path.
+const PING_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// Everything a node does on its connections besides moving bytes.
 ///
 /// Deliberately small: each member is asked for its protocols whenever a connection's task runs.
@@ -40,8 +45,7 @@ impl Behaviour {
         let identify = identify::Config::new("/samara/1.0.0".to_owned(), keypair.public())
             .with_agent_version(agent)
             .with_push_listen_addr_updates(true);
-        let ping =
-            ping::Config::new().with_interval(Duration::from_secs(15)).with_timeout(Duration::from_secs(20));
+        let ping = ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT);
         let limits = ConnectionLimits::default()
             .with_max_pending_incoming(Some(PENDING))
             .with_max_pending_outgoing(Some(PENDING))

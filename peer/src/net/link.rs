@@ -21,7 +21,7 @@ use samara_proto::layout::BlockRef;
 use samara_proto::metainfo::Metainfo;
 use samara_proto::wire::codec::FrameLimits;
 use samara_proto::wire::message::Message;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::disk::Store;
@@ -50,6 +50,8 @@ pub enum LinkEvent {
 pub(crate) enum Order {
     /// Send a message.
     Message(Message),
+    /// Send what a remote asked for besides content; the permit is given back when it is written.
+    Answer(Message, OwnedSemaphorePermit),
     /// Read a block and send it.
     Block(BlockRef),
 }
@@ -121,7 +123,7 @@ impl Link {
     ) -> Self {
         let (orders, queue) = mpsc::channel(WRITER_QUEUE);
         let Established { reader, writer, limits, remote, .. } = established;
-        let serve = serve::Server::new(&remote);
+        let serve = serve::Server::new(&remote, &metainfo);
         let shared = Arc::new(Shared {
             id,
             metainfo,

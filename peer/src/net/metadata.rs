@@ -7,11 +7,15 @@ use std::time::Duration;
 use samara_proto::infohash::{InfoHashes, Sha1Hash, Sha256Hash};
 use samara_proto::limits::INFO_BYTES;
 use samara_proto::metainfo::{Metainfo, MetainfoError};
-use samara_proto::wire::extension::{MetadataMessage, UT_METADATA, metadata_pieces, metadata_range};
+use samara_proto::wire::extension::{
+    MetadataError, MetadataMessage, UT_METADATA, metadata_pieces, metadata_range,
+};
 use samara_proto::wire::message::{HashRequest, Message};
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 use thiserror::Error;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::link::{Established, Incoming, OUR_UT_METADATA, ReadError, SetupError};
 
@@ -19,6 +23,11 @@ use super::link::{Established, Incoming, OUR_UT_METADATA, ReadError, SetupError}
 const WINDOW: u32 = 16;
 /// Without a useful answer for so long the peer is given up.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// An info dictionary longer than this is fetched from one peer at a time: all but one may be lies.
+const LARGE: u32 = 4 << 20;
+/// Bytes a second below which a peer is given up for another.
+const SLOWEST: u32 = 16 << 10;
 
 /// A peer did not give what was asked of it.
 #[derive(Debug, Error)]
@@ -57,12 +66,31 @@ impl FetchError {
 ///
 /// # Errors
 /// See [`FetchError`]. Whatever the peer sends costs at most one info dictionary of memory.
-pub async fn fetch_info(link: &mut Established, wanted: &InfoHashes) -> Result<Metainfo, FetchError> {
+pub async fn fetch_info(
+    link: &mut Established,
+    wanted: &InfoHashes,
+    large: &Semaphore,
+) -> Result<Metainfo, FetchError> {
     let size = link.remote.metadata_size.ok_or(FetchError::Unavailable)?;
     let id = link.remote.id_of(UT_METADATA).ok_or(FetchError::Unavailable)?.get();
     if size == 0 || size as usize > INFO_BYTES {
         return Err(FetchError::Mismatch);
     }
+    let _turn = match size {
+        0..=LARGE => None,
+        _ => Some(large.acquire().await.expect("nobody closes it")),
+    };
+    let allowed = PATIENCE + Duration::from_secs(u64::from(size / SLOWEST));
+    let info = timeout(allowed, receive_info(link, id, size)).await.map_err(|_| FetchError::Silent)??;
+    match Metainfo::from_info(&info) {
+        Ok(metainfo) if metainfo.is_named_by(wanted) => Ok(metainfo),
+        Ok(_) => Err(FetchError::Mismatch),
+        Err(error) if names(wanted, &info) => Err(error.into()),
+        Err(_) => Err(FetchError::Mismatch),
+    }
+}
+
+async fn receive_info(link: &mut Established, id: u8, size: u32) -> Result<Vec<u8>, FetchError> {
     let pieces = metadata_pieces(size);
     let mut received: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
     let mut requested = 0;
@@ -84,14 +112,7 @@ pub async fn fetch_info(link: &mut Established, wanted: &InfoHashes) -> Result<M
             _ => {}
         }
     }
-    let info = received.into_values().collect::<Vec<_>>().concat();
-    let metainfo = match Metainfo::from_info(&info) {
-        Ok(metainfo) if metainfo.is_named_by(wanted) => metainfo,
-        Ok(_) => return Err(FetchError::Mismatch),
-        Err(error) if names(wanted, &info) => return Err(error.into()),
-        Err(_) => return Err(FetchError::Mismatch),
-    };
-    Ok(metainfo)
+    Ok(received.into_values().collect::<Vec<_>>().concat())
 }
 
 /// Whether `info` has the hashes that `wanted` names, whatever it says.
@@ -136,7 +157,11 @@ pub fn lacks_layers(metainfo: &Metainfo) -> bool {
 async fn next_metadata(link: &mut Established) -> Result<MetadataMessage, FetchError> {
     answer(link, |message| match message {
         Message::Extended { id: OUR_UT_METADATA, payload } => {
-            Some(MetadataMessage::decode(&payload).map_err(|_| FetchError::Mismatch))
+            match MetadataMessage::decode(&payload) {
+                // To be ignored (BEP 9).
+                Err(MetadataError::UnknownKind(_)) => None,
+                decoded => Some(decoded.map_err(|_| FetchError::Mismatch)),
+            }
         }
         _ => None,
     })
@@ -166,5 +191,5 @@ async fn answer<T>(
             }
         }
     };
-    tokio::time::timeout(PATIENCE, reading).await.map_err(|_| FetchError::Silent)?
+    timeout(PATIENCE, reading).await.map_err(|_| FetchError::Silent)?
 }

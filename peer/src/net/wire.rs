@@ -10,6 +10,7 @@ use std::convert::Infallible;
 use std::task::{Context, Poll, Waker};
 
 use futures::future::{Ready, ready};
+use libp2p::PeerId;
 use libp2p::core::transport::PortUse;
 use libp2p::core::upgrade::{InboundUpgrade, OutboundUpgrade, UpgradeInfo};
 use libp2p::core::{Endpoint, Multiaddr};
@@ -21,7 +22,6 @@ use libp2p::swarm::{
     NetworkBehaviour, NotifyHandler, Stream, StreamProtocol, SubstreamProtocol, THandler, THandlerInEvent,
     THandlerOutEvent, ToSwarm,
 };
-use libp2p::{PeerId, swarm::ConnectionClosed};
 
 /// The name under which the wire is negotiated.
 pub const PROTOCOL: StreamProtocol = StreamProtocol::new("/samara/wire/1.0.0");
@@ -40,6 +40,8 @@ pub enum WireEvent {
     Inbound {
         /// Who.
         peer: PeerId,
+        /// On which connection.
+        connection: ConnectionId,
         /// The stream, nothing read yet.
         stream: Stream,
     },
@@ -47,6 +49,8 @@ pub enum WireEvent {
     Opened {
         /// To whom.
         peer: PeerId,
+        /// On which connection.
+        connection: ConnectionId,
         /// Which attempt.
         ticket: Ticket,
         /// The stream, nothing written yet.
@@ -102,17 +106,18 @@ impl WireBehaviour {
         }
     }
 
-    fn on_connection_closed(&mut self, closed: ConnectionClosed<'_>) {
-        if let Some(list) = self.connections.get_mut(&closed.peer_id) {
-            list.retain(|&id| id != closed.connection_id);
+    /// Opens nothing more on a connection, and gives up what is being opened on it.
+    pub fn forget(&mut self, peer: PeerId, connection: ConnectionId) {
+        if let Some(list) = self.connections.get_mut(&peer) {
+            list.retain(|&id| id != connection);
             if list.is_empty() {
-                self.connections.remove(&closed.peer_id);
+                self.connections.remove(&peer);
             }
         }
         let lost: Vec<Ticket> = self
             .opening
             .iter()
-            .filter(|&(_, &connection)| connection == closed.connection_id)
+            .filter(|&(_, &opening)| opening == connection)
             .map(|(&ticket, _)| ticket)
             .collect();
         for ticket in lost {
@@ -152,17 +157,22 @@ impl NetworkBehaviour for WireBehaviour {
             FromSwarm::ConnectionEstablished(made) => {
                 self.connections.entry(made.peer_id).or_default().push(made.connection_id);
             }
-            FromSwarm::ConnectionClosed(closed) => self.on_connection_closed(closed),
+            FromSwarm::ConnectionClosed(closed) => self.forget(closed.peer_id, closed.connection_id),
             _ => {}
         }
     }
 
-    fn on_connection_handler_event(&mut self, peer: PeerId, _: ConnectionId, event: THandlerOutEvent<Self>) {
+    fn on_connection_handler_event(
+        &mut self,
+        peer: PeerId,
+        connection: ConnectionId,
+        event: THandlerOutEvent<Self>,
+    ) {
         let event = match event {
-            HandlerEvent::Inbound(stream) => WireEvent::Inbound { peer, stream },
+            HandlerEvent::Inbound(stream) => WireEvent::Inbound { peer, connection, stream },
             HandlerEvent::Opened(ticket, stream) => {
                 self.opening.remove(&ticket);
-                WireEvent::Opened { peer, ticket, stream }
+                WireEvent::Opened { peer, connection, ticket, stream }
             }
             HandlerEvent::OpenFailed(ticket) => {
                 self.opening.remove(&ticket);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
+use libp2p::swarm::ConnectionId;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::{Multiaddr, PeerId, Stream};
 use samara_proto::layout::BlockRef;
@@ -20,12 +21,16 @@ const ANSWERING: usize = 128;
 /// The same for one peer: a few torrents are asked for at once.
 const ANSWERING_PER_PEER: usize = 16;
 
+/// Streams with one peer that we add to: a muxer breaks its connection at 64, and libp2p needs some itself.
+const STREAMS_PER_PEER: usize = 40;
+
 /// A running link.
 pub(super) struct LinkEntry {
     pub(super) link: Link,
     pub(super) torrent: TorrentId,
     pub(super) peer: PeerKey,
     pub(super) direction: Direction,
+    pub(super) connection: ConnectionId,
     pub(super) wants_us: bool,
 }
 
@@ -38,9 +43,17 @@ pub(super) struct Dialling {
     fallback: Vec<Multiaddr>,
 }
 
+/// Over what a link runs.
+struct Via {
+    peer: PeerId,
+    connection: ConnectionId,
+    direction: Direction,
+}
+
 /// Handshakes that ended.
 pub(crate) struct Setup {
     peer: PeerId,
+    connection: ConnectionId,
     direction: Direction,
     /// Known beforehand on our own streams only.
     torrent: Option<TorrentId>,
@@ -54,7 +67,7 @@ impl NodeLoop {
             return;
         }
         let peer = self.peers.key(found.peer);
-        self.peers.learn(peer, found.addresses);
+        self.peers.learn(peer, found.source, found.addresses);
         let Some(state) = self.torrents.get_mut(&found.torrent) else { return };
         state.known.entry(peer).or_default().insert(found.source);
         match state.phase {
@@ -63,7 +76,7 @@ impl NodeLoop {
                 self.drive(Input::Candidate { torrent, peer, source });
             }
             Phase::Fetching(_) => self.ask_for_metainfo(),
-            Phase::Checking | Phase::Failed => {}
+            Phase::Checking { .. } | Phase::Failed => {}
         }
     }
 
@@ -91,10 +104,7 @@ impl NodeLoop {
         if addresses.is_empty() {
             return false;
         }
-        let options = DialOpts::peer_id(id)
-            .condition(PeerCondition::DisconnectedAndNotDialing)
-            .addresses(addresses)
-            .build();
+        let options = DialOpts::peer_id(id).condition(PeerCondition::NotDialing).addresses(addresses).build();
         match self.swarm.dial(options) {
             Ok(()) | Err(libp2p::swarm::DialError::DialPeerConditionFalse(_)) => true,
             Err(error) => {
@@ -128,6 +138,11 @@ impl NodeLoop {
     }
 
     fn open_stream(&mut self, id: PeerId, torrent: TorrentId, peer: PeerKey) {
+        let linked = self.links.values().filter(|entry| entry.peer == peer).count();
+        let opening = self.opening.values().filter(|(_, opening)| *opening == peer).count();
+        if linked + opening >= STREAMS_PER_PEER {
+            return self.not_reached(torrent, peer);
+        }
         let ticket = Ticket(self.number());
         self.opening.insert(ticket, (torrent, peer));
         self.swarm.behaviour_mut().wire.open(id, ticket);
@@ -144,10 +159,10 @@ impl NodeLoop {
 
     pub(super) fn on_wire_event(&mut self, event: WireEvent) {
         match event {
-            WireEvent::Inbound { peer, stream } => self.answer(peer, stream),
-            WireEvent::Opened { peer, ticket, stream } => {
+            WireEvent::Inbound { peer, connection, stream } => self.answer(peer, connection, stream),
+            WireEvent::Opened { peer, connection, ticket, stream } => {
                 if let Some((torrent, key)) = self.opening.remove(&ticket) {
-                    self.introduce(peer, torrent, key, stream);
+                    self.introduce(peer, connection, torrent, key, stream);
                 }
             }
             WireEvent::OpenFailed { ticket } => {
@@ -159,32 +174,40 @@ impl NodeLoop {
     }
 
     /// Shakes hands on a stream of ours, or begins to ask it for metainfo.
-    fn introduce(&mut self, id: PeerId, torrent: TorrentId, peer: PeerKey, stream: Stream) {
+    fn introduce(
+        &mut self,
+        id: PeerId,
+        connection: ConnectionId,
+        torrent: TorrentId,
+        peer: PeerKey,
+        stream: Stream,
+    ) {
         let Some(state) = self.torrents.get(&torrent) else { return };
         let metainfo = match &state.phase {
             Phase::Fetching(_) => return self.fetch_from(torrent, peer, stream),
             Phase::Active(active) => active.metainfo.clone(),
-            Phase::Checking | Phase::Failed => return,
+            Phase::Checking { .. } | Phase::Failed => return,
         };
         let name = state.names.wire().next().expect("a torrent has a name");
         let (identity, work) = (self.handshake_id, self.work.sender.clone());
         tokio::spawn(async move {
             let result = greet(stream, identity, name, Some(metainfo)).await;
-            let setup = Setup { peer: id, direction: Direction::Outbound, torrent: Some(torrent), result };
+            let (direction, torrent) = (Direction::Outbound, Some(torrent));
+            let setup = Setup { peer: id, connection, direction, torrent, result };
             // Fails only when the node is gone.
             let _ = work.send(Work::Shaken(Box::new(setup))).await;
         });
     }
 
     /// Shakes hands on a stream a remote opened.
-    fn answer(&mut self, peer: PeerId, stream: Stream) {
+    fn answer(&mut self, peer: PeerId, connection: ConnectionId, stream: Stream) {
         let of_all: usize = self.answering.values().sum();
-        let of_peer = self.answering.entry(peer).or_default();
-        if of_all >= ANSWERING || *of_peer >= ANSWERING_PER_PEER {
+        let of_peer = self.answering.get(&peer).copied().unwrap_or(0);
+        if of_all >= ANSWERING || of_peer >= ANSWERING_PER_PEER {
             tracing::debug!(%peer, "too many handshakes at once; a stream is dropped");
             return;
         }
-        *of_peer += 1;
+        self.answering.insert(peer, of_peer + 1);
         let (identity, work, directory) =
             (self.handshake_id, self.work.sender.clone(), self.directory.clone());
         tokio::spawn(async move {
@@ -193,7 +216,8 @@ impl NodeLoop {
                 known.get(&name).map(|(_, metainfo)| metainfo.clone())
             };
             let result = respond(stream, identity, lookup).await;
-            let setup = Setup { peer, direction: Direction::Inbound, torrent: None, result };
+            let (direction, torrent) = (Direction::Inbound, None);
+            let setup = Setup { peer, connection, direction, torrent, result };
             // Fails only when the node is gone.
             let _ = work.send(Work::Shaken(Box::new(setup))).await;
         });
@@ -211,35 +235,31 @@ impl NodeLoop {
         if setup.direction == Direction::Inbound {
             self.answered(setup.peer);
         }
-        let peer = self.peers.key(setup.peer);
         let established = match setup.result {
             Ok(established) => established,
             Err(error) => {
                 tracing::debug!(peer = %setup.peer, %error, "no link");
                 if let Some(torrent) = setup.torrent {
+                    let peer = self.peers.key(setup.peer);
                     self.not_reached(torrent, peer);
                 }
                 return;
             }
         };
+        let peer = self.peers.key(setup.peer);
         let named = self.directory.read().expect("no holder panics");
         let torrent = named.get(&established.info_hash).map(|(torrent, _)| *torrent);
         drop(named);
         if let Some(torrent) = torrent
             && setup.peer != self.own_id
         {
-            self.start_link(torrent, setup.peer, peer, setup.direction, established);
+            let via = Via { peer: setup.peer, connection: setup.connection, direction: setup.direction };
+            self.start_link(torrent, peer, via, established);
         }
     }
 
-    fn start_link(
-        &mut self,
-        torrent: TorrentId,
-        id: PeerId,
-        peer: PeerKey,
-        direction: Direction,
-        established: Established,
-    ) {
+    fn start_link(&mut self, torrent: TorrentId, peer: PeerKey, via: Via, established: Established) {
+        let Via { peer: id, connection, direction } = via;
         let twin = self.links.iter().find(|(_, entry)| entry.torrent == torrent && entry.peer == peer);
         if let Some((&old, entry)) = twin {
             if !self.newer_stays(id, entry.direction, direction) {
@@ -257,7 +277,8 @@ impl NodeLoop {
         }
         let link = LinkId(self.number());
         let running = Link::start(link, established, metainfo, store, self.link_events.sender.clone());
-        self.links.insert(link, LinkEntry { link: running, torrent, peer, direction, wants_us: false });
+        self.links
+            .insert(link, LinkEntry { link: running, torrent, peer, direction, connection, wants_us: false });
         self.drive(Input::Connected { torrent, peer, link, direction, traits });
     }
 
@@ -321,6 +342,16 @@ impl NodeLoop {
     /// Ends a link and gives the fact for the engine.
     pub(super) fn drop_link(&mut self, link: LinkId) -> Option<Input> {
         self.links.remove(&link).map(|_| Input::Disconnected { link })
+    }
+
+    /// A connection is dead. libp2p closes it in its own time, which may be long if bytes wait to be sent:
+    /// its links end now, and nothing new is opened on it.
+    pub(super) fn give_up(&mut self, peer: PeerId, connection: ConnectionId) {
+        self.swarm.behaviour_mut().wire.forget(peer, connection);
+        let links = self.links.iter().filter(|(_, entry)| entry.connection == connection);
+        let links: Vec<LinkId> = links.map(|(&link, _)| link).collect();
+        links.into_iter().for_each(|link| self.end_link(link));
+        self.swarm.close_connection(connection);
     }
 
     fn end_link(&mut self, link: LinkId) {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use libp2p::Stream;
 use samara_proto::infohash::InfoHashes;
 use samara_proto::metainfo::Metainfo;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::Work;
-use crate::disk::{Access, DiskPool, Found, OpenError, Store, StoreEvent, StoreOptions};
+use crate::disk::{Access, DiskPool, Found, OpenError, Store, StoreEvent, StoreOptions, write_whole};
 use crate::engine::event::{PeerKey, TorrentId};
 use crate::handle::{Role, TorrentEvent};
 use crate::net::link::{Identity, greet};
@@ -76,27 +76,33 @@ pub(crate) struct Fetched {
     pub(super) result: Result<Box<Metainfo>, FetchError>,
 }
 
-/// Asks a peer for what is missing: everything, or the piece layers of `partial`.
-pub(super) async fn fetch(
-    torrent: TorrentId,
-    peer: PeerKey,
-    stream: Stream,
-    identity: Identity,
-    names: InfoHashes,
-    partial: Option<Metainfo>,
-) -> Fetched {
-    let result = async {
-        let name = names.wire().next().expect("a torrent has a name");
-        let mut link = greet(stream, identity, name, None).await.map_err(FetchError::Setup)?;
-        let metainfo = match partial {
-            Some(metainfo) => metainfo,
-            None => fetch_info(&mut link, &names).await?,
-        };
-        fetch_layers(&mut link, &metainfo).await?;
-        Ok(Box::new(metainfo))
+/// What a peer is asked for: everything, or the piece layers of `partial`.
+pub(super) struct Question {
+    pub(super) torrent: TorrentId,
+    pub(super) peer: PeerKey,
+    pub(super) names: InfoHashes,
+    pub(super) partial: Option<Metainfo>,
+    /// See [`Fetching`](super::torrent::Fetching).
+    pub(super) large: Arc<Semaphore>,
+}
+
+impl Question {
+    /// Asks on a stream of ours.
+    pub(super) async fn ask(self, stream: Stream, identity: Identity) -> Fetched {
+        let Self { torrent, peer, names, partial, large } = self;
+        let result = async {
+            let name = names.wire().next().expect("a torrent has a name");
+            let mut link = greet(stream, identity, name, None).await.map_err(FetchError::Setup)?;
+            let metainfo = match partial {
+                Some(metainfo) => metainfo,
+                None => fetch_info(&mut link, &names, &large).await?,
+            };
+            fetch_layers(&mut link, &metainfo).await?;
+            Ok(Box::new(metainfo))
+        }
+        .await;
+        Fetched { torrent, peer, result }
     }
-    .await;
-    Fetched { torrent, peer, result }
 }
 
 /// Metainfo kept from an earlier session, if it is there and is what the link names.
@@ -106,7 +112,14 @@ pub(super) fn saved_metainfo(path: &Path, names: &InfoHashes) -> Option<Arc<Meta
     metainfo.is_named_by(names).then(|| Arc::new(metainfo))
 }
 
-/// Keeps metainfo for a later session: written whole or not at all.
-pub(super) fn save_metainfo(path: &Path, metainfo: &Metainfo) -> std::io::Result<()> {
-    crate::disk::write_whole(path, &metainfo.to_bytes())
+/// Keeps metainfo for a later session, each file written whole or not at all, beside the loop.
+pub(super) fn save_metainfo(files: Vec<PathBuf>, metainfo: Arc<Metainfo>) {
+    tokio::task::spawn_blocking(move || {
+        let bytes = metainfo.to_bytes();
+        for file in files {
+            if let Err(error) = write_whole(&file, &bytes) {
+                tracing::warn!(%error, file = %file.display(), "metainfo could not be saved for next time");
+            }
+        }
+    });
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 
-use crate::engine::event::PeerKey;
+use crate::engine::event::{PeerKey, Source};
 use crate::net::address::is_tcp;
 use crate::net::transport::stays_on;
 
@@ -25,7 +25,10 @@ pub(super) struct Peers {
 
 struct Entry {
     id: PeerId,
-    addresses: BTreeSet<Multiaddr>,
+    /// From its latest record.
+    signed: BTreeSet<Multiaddr>,
+    /// From links and the command line: whoever gave them knows of forwarded ports that no record names.
+    given: BTreeSet<Multiaddr>,
 }
 
 impl Peers {
@@ -37,7 +40,7 @@ impl Peers {
         let key = PeerKey(self.next);
         self.next += 1;
         self.keys.insert(id, key);
-        self.entries.insert(key, Entry { id, addresses: BTreeSet::new() });
+        self.entries.insert(key, Entry { id, signed: BTreeSet::new(), given: BTreeSet::new() });
         key
     }
 
@@ -51,25 +54,28 @@ impl Peers {
         self.entries.get(&key).map(|entry| entry.id)
     }
 
-    /// Learns where `key` says it can be dialled; replaces what it said before, because a signed record
-    /// is complete.
-    pub(super) fn learn(&mut self, key: PeerKey, addresses: impl IntoIterator<Item = Multiaddr>) {
+    /// Learns where `key` can be dialled. What the user gave is kept; a signed record is complete and
+    /// replaces the one before.
+    pub(super) fn learn(&mut self, key: PeerKey, source: Source, addresses: Vec<Multiaddr>) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
         let fresh: BTreeSet<Multiaddr> = addresses
             .into_iter()
             .filter_map(|address| bare(address, entry.id))
             .take(ADDRESSES_PER_PEER)
             .collect();
-        if !fresh.is_empty() {
-            entry.addresses = fresh;
+        match source {
+            Source::Link if entry.given.len() < ADDRESSES_PER_PEER => entry.given.extend(fresh),
+            Source::Link => {}
+            _ if fresh.is_empty() => {}
+            _ => entry.signed = fresh,
         }
     }
 
     /// Where to dial `key` from a node bound to `bind`: TCP addresses, and the others.
     pub(super) fn dialable(&self, key: PeerKey, bind: Option<IpAddr>) -> (Vec<Multiaddr>, Vec<Multiaddr>) {
         let Some(entry) = self.entries.get(&key) else { return Default::default() };
-        let usable = entry.addresses.iter().filter(|address| stays_on(bind, address)).cloned();
-        usable.partition(is_tcp)
+        let all = entry.given.union(&entry.signed);
+        all.filter(|address| stays_on(bind, address)).cloned().partition(is_tcp)
     }
 }
 
@@ -117,9 +123,21 @@ mod tests {
         let key = peers.key(id);
         let own = format!("/ip4/127.0.0.1/tcp/1/p2p/{id}");
         let other = format!("/ip4/127.0.0.1/tcp/2/p2p/{}", PeerId::random());
-        peers.learn(key, [address(&own), address(&other), address("/ip4/127.0.0.1/udp/1/quic-v1")]);
+        let quic = address("/ip4/127.0.0.1/udp/1/quic-v1");
+        peers.learn(key, Source::Tracker, vec![address(&own), address(&other), quic]);
         let (tcp, rest) = peers.dialable(key, None);
         assert_eq!(tcp, [address("/ip4/127.0.0.1/tcp/1")]);
         assert_eq!(rest, [address("/ip4/127.0.0.1/udp/1/quic-v1")]);
+    }
+
+    #[test]
+    fn a_record_replaces_the_last_one_and_leaves_what_the_user_gave() {
+        let mut peers = Peers::default();
+        let key = peers.key(PeerId::random());
+        let [given, old, new] = [1, 2, 3].map(|port| address(&format!("/ip4/192.0.2.1/tcp/{port}")));
+        peers.learn(key, Source::Link, vec![given.clone()]);
+        peers.learn(key, Source::Tracker, vec![old]);
+        peers.learn(key, Source::Tracker, vec![new.clone()]);
+        assert_eq!(peers.dialable(key, None).0, [given, new]);
     }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use samara_proto::infohash::InfoHashes;
+use samara_proto::infohash::{InfoHash, InfoHashes};
 use samara_proto::layout::{Layout, PieceIndex};
 use samara_proto::metainfo::Metainfo;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::disk::Store;
@@ -21,8 +21,8 @@ use crate::net::discovery::tracker::Figures;
 pub(super) enum Phase {
     /// The metainfo, or a part needed to check content, is being fetched from peers.
     Fetching(Box<Fetching>),
-    /// What is on disk is being checked.
-    Checking,
+    /// What is on disk is being checked; dropped with the phase, the check ends.
+    Checking { _opening: JoinSet<()> },
     /// The engine has it.
     Active(Active),
     /// It cannot go on.
@@ -30,7 +30,6 @@ pub(super) enum Phase {
 }
 
 /// A torrent whose metainfo is not complete yet.
-#[derive(Default)]
 pub(super) struct Fetching {
     /// The info dictionary, if only piece layers are missing.
     pub(super) partial: Option<Metainfo>,
@@ -40,6 +39,16 @@ pub(super) struct Fetching {
     pub(super) failed: BTreeMap<PeerKey, (u32, Instant)>,
     /// The conversations; dropped with the phase.
     pub(super) tasks: JoinSet<()>,
+    /// Held by whoever is being asked for a large info dictionary: they are fetched one at a time.
+    pub(super) large: Arc<Semaphore>,
+}
+
+impl Fetching {
+    /// Nothing has been asked yet; `partial` is known.
+    pub(super) fn new(partial: Option<Metainfo>) -> Self {
+        let large = Arc::new(Semaphore::new(1));
+        Self { partial, asking: BTreeSet::new(), failed: BTreeMap::new(), tasks: JoinSet::new(), large }
+    }
 }
 
 /// A torrent the engine has.
@@ -66,8 +75,10 @@ pub(super) struct TorrentState {
     /// Turns true when the torrent is left: announcers say goodbye.
     pub(super) stop: watch::Sender<bool>,
     pub(super) announcers: JoinSet<()>,
-    /// Announce URLs that do not answer now.
-    pub(super) silent_trackers: usize,
+    /// Announce URLs and names that an announcer was started for.
+    pub(super) announced: BTreeSet<(String, InfoHash)>,
+    /// Announce URLs that do not answer now, and for how many names.
+    pub(super) silent_trackers: BTreeMap<String, usize>,
     pub(super) added: Instant,
     pub(super) rates: Rates,
 }
@@ -96,6 +107,24 @@ impl TorrentState {
             Phase::Active(active) => Some(active),
             _ => None,
         }
+    }
+
+    /// A tracker stopped answering for one name; whether that is news.
+    pub(super) fn on_tracker_silent(&mut self, url: String) -> bool {
+        let names = self.silent_trackers.entry(url).or_default();
+        *names += 1;
+        *names == 1
+    }
+
+    /// A tracker answers again for one name; whether that is news.
+    pub(super) fn on_tracker_back(&mut self, url: &str) -> bool {
+        let Some(names) = self.silent_trackers.get_mut(url) else { return false };
+        *names = names.saturating_sub(1);
+        let is_back = *names == 0;
+        if is_back {
+            self.silent_trackers.remove(url);
+        }
+        is_back
     }
 
     /// The source under which bytes from `peer` are counted: the first that is not chance contact.
@@ -140,7 +169,7 @@ impl TorrentState {
         };
         let findable = links.iter().filter(|(peer, _)| self.known.get(peer).is_some_and(otherwise)).count();
         let autonomy = if links.is_empty() { 0.0 } else { findable as f64 / links.len() as f64 };
-        let tracker_gone = self.silent_trackers >= self.trackers.len();
+        let tracker_gone = self.silent_trackers.len() >= self.trackers.len();
         let stage = match (links.is_empty(), tracker_gone) {
             (false, true) => Stage::Autonomous,
             _ if autonomy > 0.0 => Stage::Hybrid,

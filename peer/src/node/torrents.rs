@@ -1,6 +1,6 @@
 //! A torrent's life on the node: added, its metainfo fetched, its files checked, active, complete, left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use libp2p::Stream;
 use samara_proto::infohash::InfoHashes;
 use samara_proto::metainfo::Metainfo;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::open::{self, Fetched, Opened, Opening};
+use super::open::{self, Fetched, Opened, Opening, Question};
 use super::peers::named_peer;
 use super::torrent::{Active, Fetching, Phase, Rates, TorrentState, content_bytes};
 use super::{NodeLoop, Work};
@@ -66,13 +66,14 @@ impl NodeLoop {
             role: options.role,
             trackers,
             events,
-            phase: Phase::Checking,
+            phase: Phase::Failed,
             known: BTreeMap::new(),
             given: BTreeMap::new(),
             figures: figures.clone(),
             stop: watch::Sender::new(false),
             announcers: JoinSet::new(),
-            silent_trackers: 0,
+            announced: BTreeSet::new(),
+            silent_trackers: BTreeMap::new(),
             added: Instant::now(),
             rates: Rates::new(Instant::now()),
         };
@@ -106,14 +107,20 @@ impl NodeLoop {
 
     fn fetch(&mut self, torrent: TorrentId, partial: Option<Metainfo>) {
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
-        state.phase = Phase::Fetching(Box::new(Fetching { partial, ..Fetching::default() }));
+        state.phase = Phase::Fetching(Box::new(Fetching::new(partial)));
         self.announce(torrent);
     }
 
     fn check(&mut self, torrent: TorrentId, metainfo: Arc<Metainfo>) {
+        let names = metainfo.info_hashes();
+        let is_twin = |(&id, state): (&TorrentId, &TorrentState)| {
+            id != torrent && names.wire().any(|name| state.names.answers_to(name))
+        };
+        if self.torrents.iter().any(is_twin) {
+            return self.fail(torrent, AddError::Duplicate.to_string());
+        }
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
-        state.phase = Phase::Checking;
-        state.names = metainfo.info_hashes();
+        state.names = names;
         state.tell(TorrentEvent::Metainfo(metainfo.clone()));
         let opening = Opening {
             torrent,
@@ -125,7 +132,9 @@ impl NodeLoop {
             store_events: self.store_events.sender.clone(),
             events: state.events.clone(),
         };
-        tokio::spawn(opening.run(self.work.sender.clone()));
+        let mut task = JoinSet::new();
+        task.spawn(opening.run(self.work.sender.clone()));
+        state.phase = Phase::Checking { _opening: task };
     }
 
     pub(super) fn on_opened(&mut self, torrent: TorrentId, result: Result<Opened, OpenError>) {
@@ -170,17 +179,22 @@ impl NodeLoop {
     /// Starts an announcer for each tracker and each name that has none yet.
     fn announce(&mut self, torrent: TorrentId) {
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
-        if !self.config.use_trackers || !state.announcers.is_empty() {
+        if !self.config.use_trackers {
             return;
         }
-        for url in &state.trackers {
+        for url in state.trackers.clone() {
             if !url.starts_with("http://") && !url.starts_with("https://") {
-                state.silent_trackers += 1;
                 let why = "it is not asked, because only HTTP trackers can name peers that speak libp2p";
-                state.tell(TorrentEvent::Warning(format!("tracker {url}: {why}")));
+                let message = format!("tracker {url}: {why}");
+                if state.on_tracker_silent(url) {
+                    state.tell(TorrentEvent::Warning(message));
+                }
                 continue;
             }
             for info_hash in state.names.wire() {
+                if !state.announced.insert((url.clone(), info_hash)) {
+                    continue;
+                }
                 let announcer = Announcer {
                     torrent,
                     info_hash,
@@ -193,6 +207,7 @@ impl NodeLoop {
                     events: self.tracker_events.sender.clone(),
                     stop: state.stop.subscribe(),
                     tracker_id: None,
+                    was_missing: false,
                 };
                 state.announcers.spawn(announcer.run());
             }
@@ -209,7 +224,10 @@ impl NodeLoop {
                 !fetching.asking.contains(peer) && fetching.failed.get(peer).is_none_or(|(_, at)| *at <= now)
             };
             let room = ASKING.saturating_sub(fetching.asking.len());
-            let next: Vec<PeerKey> = state.known.keys().copied().filter(may_ask).take(room).collect();
+            let mut next: Vec<PeerKey> = state.known.keys().copied().filter(may_ask).collect();
+            // Those that failed least first: however many dead ones are known, the others get their turn.
+            next.sort_by_key(|peer| fetching.failed.get(peer).map_or(0, |(failures, _)| *failures));
+            next.truncate(room);
             fetching.asking.extend(&next);
             due.extend(next.into_iter().map(|peer| (torrent, peer)));
         }
@@ -234,8 +252,14 @@ impl NodeLoop {
     pub(super) fn fetch_from(&mut self, torrent: TorrentId, peer: PeerKey, stream: Stream) {
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         let Phase::Fetching(fetching) = &mut state.phase else { return };
-        let ask =
-            open::fetch(torrent, peer, stream, self.handshake_id, state.names, fetching.partial.clone());
+        let question = Question {
+            torrent,
+            peer,
+            names: state.names,
+            partial: fetching.partial.clone(),
+            large: fetching.large.clone(),
+        };
+        let ask = question.ask(stream, self.handshake_id);
         let work = self.work.sender.clone();
         fetching.tasks.spawn(async move {
             // Fails only when the node is gone.
@@ -250,12 +274,10 @@ impl NodeLoop {
         }
         match result {
             Ok(metainfo) => {
-                for file in self.torrent_files(&metainfo.info_hashes()) {
-                    if let Err(error) = open::save_metainfo(&file, &metainfo) {
-                        self.warn(torrent, format!("the metainfo could not be saved for next time: {error}"));
-                    }
-                }
-                self.check(torrent, Arc::new(*metainfo));
+                let metainfo = Arc::new(*metainfo);
+                let files = self.torrent_files(&metainfo.info_hashes()).collect();
+                open::save_metainfo(files, metainfo.clone());
+                self.check(torrent, metainfo);
             }
             Err(error) if error.is_final() => self.fail(torrent, error.to_string()),
             Err(error) => {
@@ -281,8 +303,11 @@ impl NodeLoop {
     }
 
     pub(super) fn on_finished(&mut self, torrent: TorrentId, result: Result<(), StoreError>) {
-        if let Err(error) = result {
-            return self.fail(torrent, error.to_string());
+        match result {
+            // The content is there; only the next start will take longer.
+            Err(error @ StoreError::Resume(_)) => self.warn(torrent, error.to_string()),
+            Err(error) => return self.fail(torrent, error.to_string()),
+            Ok(()) => {}
         }
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         let Some(active) = state.active() else { return };
@@ -307,11 +332,7 @@ impl NodeLoop {
         state.tell(TorrentEvent::Failed(message));
         self.retire(torrent);
         if let Phase::Active(active) = phase {
-            tokio::spawn(async move {
-                if let Err(error) = active.store.close().await {
-                    tracing::warn!(%error, "resume data could not be saved");
-                }
-            });
+            self.leaving.spawn(async move { close(&active).await });
         }
     }
 
@@ -322,10 +343,14 @@ impl NodeLoop {
         self.links.retain(|_, entry| entry.torrent != torrent);
     }
 
-    pub(super) async fn remove(&mut self, torrent: TorrentId) {
+    pub(super) fn remove(&mut self, torrent: TorrentId, done: oneshot::Sender<()>) {
         self.retire(torrent);
         if let Some(state) = self.torrents.remove(&torrent) {
-            leave(state).await;
+            self.leaving.spawn(async move {
+                leave(state).await;
+                // Whoever asked may have gone.
+                let _ = done.send(());
+            });
         }
     }
 
@@ -334,8 +359,10 @@ impl NodeLoop {
         for torrent in &ids {
             self.retire(*torrent);
         }
-        let left = std::mem::take(&mut self.torrents).into_values().map(leave);
-        futures::future::join_all(left).await;
+        for state in std::mem::take(&mut self.torrents).into_values() {
+            self.leaving.spawn(leave(state));
+        }
+        while self.leaving.join_next().await.is_some() {}
     }
 
     /// Where fetched metainfo is kept from session to session: under each name, because a link may carry
@@ -353,12 +380,16 @@ impl NodeLoop {
 /// Saves what is needed to resume, and says goodbye to the trackers.
 async fn leave(mut state: TorrentState) {
     let _ = state.stop.send(true);
-    if let Phase::Active(active) = &state.phase
-        && let Err(error) = active.store.close().await
-    {
-        tracing::warn!(%error, "resume data could not be saved");
+    if let Phase::Active(active) = &state.phase {
+        close(active).await;
     }
     let goodbyes = async { while state.announcers.join_next().await.is_some() {} };
     // Whoever has not answered by then is not waited for.
     let _ = tokio::time::timeout(GOODBYE, goodbyes).await;
+}
+
+async fn close(active: &Active) {
+    if let Err(error) = active.store.close().await {
+        tracing::warn!(%error, "resume data could not be saved");
+    }
 }

@@ -50,6 +50,27 @@ pub struct Figures {
     pub links: AtomicU64,
 }
 
+/// Whether everything is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Completeness {
+    /// What there is to have is not known yet.
+    Unknown,
+    /// Something is missing.
+    Missing,
+    /// Nothing is.
+    Whole,
+}
+
+impl Figures {
+    fn completeness(&self) -> Completeness {
+        match self.left.load(Ordering::Relaxed) {
+            u64::MAX => Completeness::Unknown,
+            0 => Completeness::Whole,
+            _ => Completeness::Missing,
+        }
+    }
+}
+
 /// What an announcer tells the node.
 #[derive(Debug)]
 pub enum TrackerEvent {
@@ -59,6 +80,8 @@ pub enum TrackerEvent {
     Failed {
         /// The torrent it was asked about.
         torrent: TorrentId,
+        /// Which tracker.
+        url: String,
         /// For the user.
         message: String,
     },
@@ -66,6 +89,8 @@ pub enum TrackerEvent {
     Recovered {
         /// The torrent it was asked about.
         torrent: TorrentId,
+        /// Which tracker.
+        url: String,
         /// For the user.
         message: String,
     },
@@ -102,6 +127,8 @@ pub struct Announcer {
     pub stop: watch::Receiver<bool>,
     /// What the tracker wants to be told next time; nothing in the beginning.
     pub tracker_id: Option<Vec<u8>>,
+    /// Something was missing since the tracker was last told of completion; false in the beginning.
+    pub was_missing: bool,
 }
 
 impl Announcer {
@@ -114,7 +141,6 @@ impl Announcer {
         }
         let mut event = Event::Started;
         let mut failures = 0;
-        let mut had_all = self.has_all();
         let mut lonely_wait = LONELY_INTERVAL;
         loop {
             let asked = Instant::now();
@@ -129,7 +155,12 @@ impl Announcer {
                     }
                     if failures > 0 {
                         let message = format!("tracker {} answers again", self.url);
-                        self.tell(TrackerEvent::Recovered { torrent: self.torrent, message }).await;
+                        self.tell(TrackerEvent::Recovered {
+                            torrent: self.torrent,
+                            url: self.url.clone(),
+                            message,
+                        })
+                        .await;
                     }
                     failures = 0;
                     event = Event::None;
@@ -144,20 +175,25 @@ impl Announcer {
                             self.url,
                             wait.as_secs().max(1)
                         );
-                        self.tell(TrackerEvent::Failed { torrent: self.torrent, message }).await;
+                        self.tell(TrackerEvent::Failed {
+                            torrent: self.torrent,
+                            url: self.url.clone(),
+                            message,
+                        })
+                        .await;
                     }
                     (wait, wait)
                 }
             };
             let lonely = self.figures.links.load(Ordering::Relaxed) == 0;
-            lonely_wait = if lonely { lonely_wait * 2 } else { LONELY_INTERVAL };
+            lonely_wait = if lonely { (lonely_wait * 2).min(RETRY_MAX) } else { LONELY_INTERVAL };
             let due = asked + jittered(wait);
             let due_if_lonely = asked + soonest.max(lonely_wait / 2);
             if !self.pause(due, due_if_lonely).await {
                 break;
             }
-            if !had_all && self.has_all() {
-                had_all = true;
+            if self.was_missing && self.figures.completeness() == Completeness::Whole {
+                self.was_missing = false;
                 event = Event::Completed;
             }
         }
@@ -167,22 +203,22 @@ impl Announcer {
 
     /// Waits for the next announce; false when the torrent was left meanwhile. Completion does not wait.
     async fn pause(&mut self, due: Instant, due_if_lonely: Instant) -> bool {
-        let had_all = self.has_all();
+        let before = self.figures.completeness();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(POLL) => {}
                 _ = self.stop.wait_for(|stop| *stop) => return false,
             }
             let now = Instant::now();
-            let lonely = !had_all && self.figures.links.load(Ordering::Relaxed) == 0;
-            if now >= due || (lonely && now >= due_if_lonely) || had_all != self.has_all() {
+            let completeness = self.figures.completeness();
+            self.was_missing |= completeness == Completeness::Missing;
+            let lonely =
+                completeness != Completeness::Whole && self.figures.links.load(Ordering::Relaxed) == 0;
+            let completed = before != Completeness::Whole && completeness == Completeness::Whole;
+            if now >= due || (lonely && now >= due_if_lonely) || completed {
                 return true;
             }
         }
-    }
-
-    fn has_all(&self) -> bool {
-        self.figures.left.load(Ordering::Relaxed) == 0
     }
 
     async fn announce(&self, event: Event) -> Result<AnnounceResponse, ClientError> {

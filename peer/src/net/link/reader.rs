@@ -7,7 +7,7 @@ use std::time::Duration;
 use samara_proto::bitfield::Bitfield;
 use samara_proto::wire::message::Message;
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::framed::{Incoming, ReadError, WireReader};
@@ -18,6 +18,8 @@ use crate::engine::event::PeerMessage;
 
 /// Silence after which a link is taken for dead; a keep-alive is due every two minutes (BEP 3).
 const SILENCE: Duration = Duration::from_secs(240);
+/// Answers to a remote that wait to be written: beyond them its stream is not read on.
+const ANSWERS: usize = 8;
 /// Unawaited blocks forgiven: those that crossed a cancel, a choke or a duplicate's arrival.
 const UNEXPECTED_BLOCKS: u32 = 4096;
 
@@ -36,8 +38,6 @@ enum End {
     Store(#[from] StoreError),
     #[error("the node is gone")]
     NodeGone,
-    #[error("too much to answer")]
-    Flooded,
 }
 
 impl From<LinkClosed> for End {
@@ -68,6 +68,7 @@ async fn read_all(
     server: &mut Server,
 ) -> Result<std::convert::Infallible, End> {
     let mut unexpected = 0;
+    let answers = Arc::new(Semaphore::new(ANSWERS));
     loop {
         let next = reader.next(&shared.limits, |block| shared.answered(block));
         match timeout(SILENCE, next).await.map_err(|_| End::Silent)?? {
@@ -87,7 +88,9 @@ async fn read_all(
                     shared.answered(block);
                 }
                 if let Some(answer) = server.answer(&message, &shared.metainfo) {
-                    orders.send(Order::Message(answer)).await.map_err(|_| End::Flooded)?;
+                    let permit = timeout(SILENCE, answers.clone().acquire_owned()).await;
+                    let permit = permit.map_err(|_| End::Silent)?.expect("nobody closes it");
+                    orders.send(Order::Answer(answer, permit)).await.map_err(|_| End::NodeGone)?;
                 } else if let Some(fact) = for_engine(message, shared)? {
                     shared.report(LinkEvent::Received(fact)).await?;
                 }

@@ -1,10 +1,11 @@
 //! Answers what a remote may ask of a torrent besides its content: metadata (BEP 9), hashes (BEP 52).
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU8;
 
 use samara_proto::infohash::Sha256Hash;
 use samara_proto::layout::FileIndex;
-use samara_proto::limits::REQUEST_LENGTH;
+use samara_proto::limits::{HASHES_PER_REQUEST, REQUEST_LENGTH};
 use samara_proto::metainfo::Metainfo;
 use samara_proto::wire::extension::{ExtensionHandshake, MetadataMessage, UT_METADATA, metadata_range};
 use samara_proto::wire::message::{HashRequest, Message};
@@ -33,19 +34,30 @@ pub(super) struct Server {
     /// The number under which the remote wants `ut_metadata`, if it wants it at all.
     ut_metadata: Option<NonZeroU8>,
     metadata_answers: u32,
+    /// Hash requests that are still answered: what is needed to fetch every layer four times over.
+    hash_answers: u64,
+    /// The v2 files by their roots; made for the first who asks.
+    files: Option<BTreeMap<Sha256Hash, FileIndex>>,
 }
 
 impl Server {
     /// For the remote that introduced itself with `remote`.
-    pub(super) fn new(remote: &ExtensionHandshake) -> Self {
-        Self { ut_metadata: remote.id_of(UT_METADATA), metadata_answers: 0 }
+    pub(super) fn new(remote: &ExtensionHandshake, metainfo: &Metainfo) -> Self {
+        let layout = metainfo.layout();
+        let requests = u64::from(layout.file_count()) + u64::from(layout.piece_count() / HASHES_PER_REQUEST);
+        Self {
+            ut_metadata: remote.id_of(UT_METADATA),
+            metadata_answers: 0,
+            hash_answers: 4 * (requests + 1),
+            files: None,
+        }
     }
 
     /// The answer to `message`, if it is a question of this kind.
     pub(super) fn answer(&mut self, message: &Message, metainfo: &Metainfo) -> Option<Message> {
         match message {
             Message::Extended { id: OUR_UT_METADATA, payload } => self.metadata(payload, metainfo),
-            &Message::HashRequest(request) => Some(match hashes(&request, metainfo) {
+            &Message::HashRequest(request) => Some(match self.hashes(&request, metainfo) {
                 Some(hashes) => Message::Hashes { request, hashes },
                 None => Message::HashReject(request),
             }),
@@ -69,11 +81,14 @@ impl Server {
         };
         Some(Message::Extended { id, payload: answer.encode() })
     }
-}
 
-fn hashes(request: &HashRequest, metainfo: &Metainfo) -> Option<Vec<Sha256Hash>> {
-    let mut files = (0..metainfo.layout().file_count()).map(FileIndex);
-    let root = |file: &FileIndex| metainfo.files()[file.0 as usize].pieces_root;
-    let file = files.find(|file| root(file) == Some(request.pieces_root))?;
-    metainfo.layer_tree(file)?.prove(request)
+    fn hashes(&mut self, request: &HashRequest, metainfo: &Metainfo) -> Option<Vec<Sha256Hash>> {
+        self.hash_answers = self.hash_answers.checked_sub(1)?;
+        let files = self.files.get_or_insert_with(|| {
+            let files = (0..metainfo.layout().file_count()).map(FileIndex);
+            let root = |file: FileIndex| Some((metainfo.files()[file.0 as usize].pieces_root?, file));
+            files.filter_map(root).collect()
+        });
+        metainfo.layer_tree(*files.get(&request.pieces_root)?)?.prove(request)
+    }
 }

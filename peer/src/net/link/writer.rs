@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures::StreamExt;
+use bytes::Bytes;
+use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
+use futures::{FutureExt, StreamExt};
 use samara_proto::layout::BlockRef;
 use samara_proto::wire::message::Message;
 use tokio::sync::mpsc;
@@ -14,11 +16,10 @@ use tokio::time::timeout;
 
 use super::framed::WireWriter;
 use super::{LinkEvent, Order, Shared};
+use crate::disk::StoreError;
 
 /// A keep-alive is sent after this much silence of ours; remotes hang up after two minutes (BEP 3).
 const KEEP_ALIVE: Duration = Duration::from_secs(100);
-/// Orders taken from the queue at once.
-const BATCH: usize = 64;
 /// Gathered bytes that are handed to the transport without waiting for more.
 const WRITE_SIZE: usize = 128 << 10;
 
@@ -35,55 +36,61 @@ async fn write_all(
     shared: &Shared,
     orders: &mut mpsc::Receiver<Order>,
 ) -> io::Result<()> {
-    let mut batch = Vec::with_capacity(BATCH);
+    let mut reads = FuturesOrdered::new();
+    let mut sent = Vec::new();
     loop {
-        match timeout(KEEP_ALIVE, orders.recv_many(&mut batch, BATCH)).await {
-            Ok(0) => return writer.close().await,
-            Ok(_) => write_batch(writer, shared, &mut batch).await?,
-            Err(_) => writer.push(&Message::KeepAlive),
+        if reads.is_empty() {
+            match timeout(KEEP_ALIVE, orders.recv()).await {
+                Ok(Some(order)) => take(order, writer, shared, &mut reads),
+                Ok(None) => return writer.close().await,
+                Err(_) => writer.push(&Message::KeepAlive),
+            }
         }
-        if orders.is_empty() {
+        // Messages overtake the blocks that are still being read: a request must not wait behind them.
+        while let Ok(order) = orders.try_recv() {
+            take(order, writer, shared, &mut reads);
+        }
+        if let Some((block, data)) = reads.next().await {
+            match data {
+                Ok(data) => {
+                    writer.push_block(block, &data);
+                    sent.push(block);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, piece = block.piece.0, "a block could not be read");
+                    report(shared, LinkEvent::BlockUnreadable(block)).await?;
+                }
+            }
+        }
+        if writer.pending() >= WRITE_SIZE {
+            writer.write().await?;
+        } else if reads.is_empty() && orders.is_empty() {
             writer.flush().await?;
+        } else {
+            continue;
+        }
+        report_sent(shared, &mut sent).await?;
+    }
+}
+
+/// Writes a message into the buffer, or begins to read a block.
+fn take<'s>(
+    order: Order,
+    writer: &mut WireWriter,
+    shared: &'s Shared,
+    reads: &mut FuturesOrdered<BoxFuture<'s, Read>>,
+) {
+    match order {
+        Order::Message(message) => writer.push(&message),
+        Order::Answer(message, _permit) => writer.push(&message),
+        Order::Block(block) => {
+            reads.push_back(async move { (block, shared.store.read_block(block).await) }.boxed())
         }
     }
 }
 
-/// Writes a batch in its order; the disk reads of all its blocks run at once.
-async fn write_batch(writer: &mut WireWriter, shared: &Shared, batch: &mut Vec<Order>) -> io::Result<()> {
-    let blocks = batch.iter().filter_map(|order| match order {
-        Order::Block(block) => Some(*block),
-        Order::Message(_) => None,
-    });
-    let mut reads: FuturesOrdered<_> =
-        blocks.map(|block| async move { shared.store.read_block(block).await }).collect();
-    let mut sent = Vec::new();
-    for order in batch.drain(..) {
-        match order {
-            Order::Message(message) => writer.push(&message),
-            Order::Block(block) => match reads.next().await {
-                Some(Ok(data)) => {
-                    writer.push_block(block, &data);
-                    sent.push(block);
-                }
-                Some(Err(error)) => {
-                    tracing::warn!(%error, piece = block.piece.0, "a block could not be read");
-                    writer.push(&Message::Reject(block));
-                    report(shared, LinkEvent::BlockUnreadable(block)).await?;
-                }
-                None => unreachable!("one read was begun for each block"),
-            },
-        }
-        if writer.pending() >= WRITE_SIZE {
-            writer.write().await?;
-            report_sent(shared, &mut sent).await?;
-        }
-    }
-    if !sent.is_empty() {
-        writer.write().await?;
-        report_sent(shared, &mut sent).await?;
-    }
-    Ok(())
-}
+/// A block and its bytes.
+type Read = (BlockRef, Result<Bytes, StoreError>);
 
 async fn report_sent(shared: &Shared, sent: &mut Vec<BlockRef>) -> io::Result<()> {
     for block in sent.drain(..) {

@@ -66,7 +66,8 @@ impl Client {
             .user_agent(concat!("Samara/", env!("CARGO_PKG_VERSION")))
             .local_address(bind);
         if let Some(bind) = bind {
-            builder = builder.no_proxy();
+            // A redirect may name a host, and looking names up would leave by another way.
+            builder = builder.no_proxy().redirect(Policy::none());
             if bind.is_loopback() {
                 // Port 0 keeps the port of the URL.
                 builder = builder.resolve(LOCALHOST, (bind, 0).into());
