@@ -49,6 +49,7 @@ impl Opening {
             Role::Seed => Access::ReadOnly,
             Role::Get => Access::ReadWrite,
         };
+        // Bounded by what the store reports: one verdict for each check ordered, one failure.
         let (events, mut receiver) = mpsc::unbounded_channel();
         let options = StoreOptions { metainfo: metainfo.clone(), root, access, state_dir, pool, events };
         let progress = move |done, total| {
