@@ -3,6 +3,7 @@
 //! This file only routes: each fact goes to the torrent it is about, each timer to what it is for.
 
 pub mod availability;
+pub mod cancelled;
 pub mod choker;
 pub mod config;
 pub mod connections;

@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use samara_proto::layout::PieceIndex;
+use samara_proto::limits::BLOCK_LENGTH;
 use samara_proto::moment::Moment;
 
+use super::cancelled::Cancelled;
 use super::event::{LinkId, PeerKey};
 use slot::{Origin, Slot};
 
@@ -31,6 +33,17 @@ impl Run {
     fn slots(self) -> std::ops::Range<usize> {
         self.first as usize..(self.first + self.count) as usize
     }
+}
+
+/// A link that blocks are looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Taker<'a> {
+    /// The link.
+    pub link: LinkId,
+    /// Blocks that it must not be asked for yet.
+    pub cancelled: &'a Cancelled,
+    /// Blocks that one request may ask for.
+    pub max_blocks: u32,
 }
 
 /// Who may give blocks of a piece.
@@ -168,19 +181,18 @@ impl Partials {
         }
     }
 
-    /// The first blocks of `piece` that `link` can be asked for, at most `max` of them.
-    pub fn next_run(&self, piece: PieceIndex, link: LinkId, max: u32) -> Option<Run> {
+    /// The first blocks of `piece` that `taker` can be asked for.
+    pub fn next_run(&self, piece: PieceIndex, taker: Taker<'_>) -> Option<Run> {
         let partial = self.pieces.get(&piece)?;
-        let askable = |slot: &Slot| slot.open && slot.has_room() && !slot.is_held_by(link);
-        run_of(piece, &partial.slots, partial.cursor, max, askable)
+        let askable = |slot: &Slot| slot.open && slot.has_room();
+        run_of(piece, &partial.slots, partial.cursor, taker, askable)
     }
 
-    /// The first blocks that `link` can be asked for although others are, where every one of those is
+    /// The first blocks that `taker` can be asked for although others are, where every one of those is
     /// `hopeless`; looks at no more than `looks` blocks of pieces that `suits`.
     pub fn rescue_run(
         &self,
-        link: LinkId,
-        max: u32,
+        taker: Taker<'_>,
         mut looks: usize,
         suits: impl Fn(PieceIndex) -> bool,
         hopeless: impl Fn(LinkId) -> bool,
@@ -188,7 +200,6 @@ impl Partials {
         let rescuable = |slot: &Slot| {
             slot.origin.is_none()
                 && (1..ENDGAME_HOLDERS).contains(&slot.holder_count())
-                && !slot.is_held_by(link)
                 && slot.holders.iter().flatten().all(|&holder| hopeless(holder))
         };
         for (&piece, partial) in &self.pieces {
@@ -199,7 +210,7 @@ impl Partials {
                 continue;
             }
             looks = looks.saturating_sub(partial.slots.len());
-            if let Some(run) = run_of(piece, &partial.slots, 0, max, rescuable) {
+            if let Some(run) = run_of(piece, &partial.slots, 0, taker, rescuable) {
                 return Some(run);
             }
         }
@@ -370,13 +381,18 @@ fn run_of(
     piece: PieceIndex,
     slots: &[Slot],
     from: u32,
-    max: u32,
+    taker: Taker<'_>,
     fits: impl Fn(&Slot) -> bool,
 ) -> Option<Run> {
-    let rest = slots.get(from as usize..)?;
-    let skipped = rest.iter().position(&fits)?;
-    let count = rest[skipped..].iter().take(max as usize).take_while(|slot| fits(slot)).count();
-    Some(Run { piece, first: from + skipped as u32, count: count as u32 })
+    let fits = |n: u32| {
+        let is_cancelled = || taker.cancelled.covers(piece, n * BLOCK_LENGTH);
+        slots.get(n as usize).is_some_and(|slot| fits(slot) && !slot.is_held_by(taker.link))
+            && !is_cancelled()
+    };
+    // A piece has no more blocks than fit 32 bits.
+    let first = (from..slots.len() as u32).find(|&n| fits(n))?;
+    let count = (first..first.saturating_add(taker.max_blocks)).take_while(|&n| fits(n)).count();
+    Some(Run { piece, first, count: count as u32 })
 }
 
 #[cfg(test)]

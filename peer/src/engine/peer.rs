@@ -1,13 +1,14 @@
 //! One linked peer: what it has, who chokes and wants whom, and what flows in both directions.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use samara_proto::bitfield::Bitfield;
-use samara_proto::layout::PieceIndex;
+use samara_proto::layout::{BlockRef, PieceIndex};
 use samara_proto::limits::BLOCK_LENGTH;
 use samara_proto::moment::Moment;
 
+use super::cancelled::Cancelled;
 use super::config::EngineConfig;
 use super::event::{PeerKey, PeerTraits};
 use super::pipeline::Pipeline;
@@ -21,6 +22,9 @@ const MERIT_WINDOW: Duration = Duration::from_secs(20);
 const UP_WINDOW: Duration = Duration::from_secs(1);
 /// Pieces that one remote may allow us while it chokes us, or suggest, or refuse: more is forgotten.
 const HINTS_MAX: usize = 64;
+/// How long a piece that a remote refused is not asked of it again: long enough for what it suffers from to
+/// pass, and short enough to wait for if nobody else has the piece.
+const REFUSAL_LASTS: Duration = Duration::from_secs(30);
 /// Control messages without effect that a remote may send at once beyond what its queue explains.
 const ALLOWANCE: u32 = 4096;
 /// Such messages that it may send each second for ever.
@@ -57,6 +61,8 @@ pub struct Peer {
     pub linked_at: Moment,
     /// What it was asked for.
     pub requests: Requests,
+    /// What it was asked for, then told not to give, and has not answered.
+    pub cancelled: Cancelled,
     /// How much it is asked for ahead.
     pub pipeline: Pipeline,
     /// What it asked for and will get.
@@ -69,8 +75,8 @@ pub struct Peer {
     pub wasted_bytes: u64,
     /// Pieces it gives us even while it chokes us.
     pub allowed: BTreeSet<PieceIndex>,
-    /// Pieces it refused to give us since it last unchoked us.
-    pub refused: BTreeSet<PieceIndex>,
+    /// Pieces it refused to give us since it last unchoked us, and when.
+    pub refused: BTreeMap<PieceIndex, Moment>,
     /// Pieces it would rather send.
     pub suggested: VecDeque<PieceIndex>,
     /// The piece it was last asked for.
@@ -104,13 +110,14 @@ impl Peer {
             heard_at: now,
             linked_at: now,
             requests: Requests::default(),
+            cancelled: Cancelled::default(),
             pipeline: Pipeline::new(now),
             uploads: Uploads::default(),
             down: Meter::new(now, MERIT_WINDOW),
             up: Meter::new(now, UP_WINDOW),
             wasted_bytes: 0,
             allowed: BTreeSet::new(),
-            refused: BTreeSet::new(),
+            refused: BTreeMap::new(),
             suggested: VecDeque::new(),
             current: None,
             rescue_at: now,
@@ -159,9 +166,25 @@ impl Peer {
     }
 
     /// It refused something of `piece`. False if it refused so much that it seems to give nothing.
-    pub fn refuse(&mut self, piece: PieceIndex) -> bool {
-        self.refused.insert(piece);
+    pub fn refuse(&mut self, piece: PieceIndex, now: Moment) -> bool {
+        self.refused.insert(piece, now);
         self.refused.len() <= HINTS_MAX
+    }
+
+    /// It was told not to answer a request, which is in flight no more.
+    pub fn on_cancelled(&mut self, block: BlockRef, now: Moment) {
+        // Without BEP 6 it says nothing more of it, or sends the block.
+        if self.traits.fast {
+            self.cancelled.insert(block, now);
+        }
+    }
+
+    /// Forgets what has kept it from being asked for too long. Whether anything had.
+    pub fn forgive(&mut self, now: Moment) -> bool {
+        let was_held_back = !self.refused.is_empty() || !self.cancelled.is_empty();
+        self.refused.retain(|_, at| *at + REFUSAL_LASTS > now);
+        self.cancelled.expire(now);
+        was_held_back
     }
 }
 
@@ -198,7 +221,7 @@ mod tests {
             peer.suggest(PieceIndex(piece));
         }
         assert_eq!((peer.allowed.len(), peer.suggested.len()), (HINTS_MAX, HINTS_MAX));
-        assert!((0..HINTS_MAX as u32).all(|piece| peer.refuse(PieceIndex(piece))));
-        assert!(!peer.refuse(PieceIndex(HINTS_MAX as u32)));
+        assert!((0..HINTS_MAX as u32).all(|piece| peer.refuse(PieceIndex(piece), Moment::ZERO)));
+        assert!(!peer.refuse(PieceIndex(HINTS_MAX as u32), Moment::ZERO));
     }
 }

@@ -10,9 +10,10 @@ use samara_proto::limits::BLOCK_LENGTH;
 use samara_proto::moment::Moment;
 
 use super::availability::Availability;
+use super::cancelled::Cancelled;
 use super::config::EngineConfig;
 use super::event::{LinkId, PeerKey};
-use super::partial::{Arrival, Givers, Partials, Run, Sharing};
+use super::partial::{Arrival, Givers, Partials, Run, Sharing, Taker};
 use super::rng::EngineRng;
 
 /// How long those who gave blocks of a bad piece are not asked for it again.
@@ -32,7 +33,9 @@ pub struct Asker<'a> {
     /// It chokes us: only these pieces may be asked for.
     pub only: Option<&'a BTreeSet<PieceIndex>>,
     /// Pieces it refused lately.
-    pub refused: &'a BTreeSet<PieceIndex>,
+    pub refused: &'a BTreeMap<PieceIndex, Moment>,
+    /// Blocks that were cancelled there and may still be answered.
+    pub cancelled: &'a Cancelled,
     /// Pieces it would rather send, best first.
     pub suggested: &'a VecDeque<PieceIndex>,
     /// The piece it was asked for last.
@@ -41,6 +44,12 @@ pub struct Asker<'a> {
     pub suspect: bool,
     /// Blocks that one request may ask for.
     pub max_blocks: u32,
+}
+
+impl<'a> Asker<'a> {
+    fn taker(&self) -> Taker<'a> {
+        Taker { link: self.link, cancelled: self.cancelled, max_blocks: self.max_blocks }
+    }
 }
 
 /// A piece that is to be given by one peer, at first by none of those who gave it before.
@@ -139,8 +148,8 @@ impl Picker {
         if asker.suspect || asker.only.is_some() || !self.may_rescue() {
             return None;
         }
-        let suits = |piece| asker.has.get(piece) && !asker.refused.contains(&piece);
-        let run = self.partials.rescue_run(asker.link, asker.max_blocks, RESCUE_LOOKS, suits, hopeless)?;
+        let suits = |piece| asker.has.get(piece) && !asker.refused.contains_key(&piece);
+        let run = self.partials.rescue_run(asker.taker(), RESCUE_LOOKS, suits, hopeless)?;
         self.partials.on_requested(run, asker.link);
         Some(self.block_of(run))
     }
@@ -255,7 +264,7 @@ impl Picker {
     /// Blocks to ask for of pieces that are begun: first of the link's own last piece, then of the piece
     /// nearest to completion.
     fn begun(&mut self, asker: &Asker<'_>, now: Moment) -> Option<Run> {
-        let run = |piece| self.partials.next_run(piece, asker.link, asker.max_blocks);
+        let run = |piece| self.partials.next_run(piece, asker.taker());
         if let Some(piece) = asker.current
             && self.may_continue(asker, piece, now)
             && let Some(run) = run(piece)
@@ -285,11 +294,11 @@ impl Picker {
             self.partials.contest(piece);
         }
         self.random_left = self.random_left.saturating_sub(1);
-        self.partials.next_run(piece, asker.link, asker.max_blocks)
+        self.partials.next_run(piece, asker.taker())
     }
 
     fn choose(&self, asker: &Asker<'_>, now: Moment, rng: &mut EngineRng) -> Option<PieceIndex> {
-        let suits = |piece| self.suits(asker, piece, now);
+        let suits = |piece| self.suits(asker, piece, now) && self.can_begin(asker, piece);
         if let Some(only) = asker.only {
             let choosable = |piece: &PieceIndex| self.availability.is_choosable(*piece);
             return only.iter().copied().filter(choosable).find(|&piece| suits(piece));
@@ -305,6 +314,11 @@ impl Picker {
         self.availability.rarest(asker.has, rng, suits)
     }
 
+    /// Whether the link could be asked for any of a piece that is not begun.
+    fn can_begin(&self, asker: &Asker<'_>, piece: PieceIndex) -> bool {
+        (0..self.layout.blocks_in(piece)).any(|n| !asker.cancelled.covers(piece, n * BLOCK_LENGTH))
+    }
+
     fn may_continue(&self, asker: &Asker<'_>, piece: PieceIndex, now: Moment) -> bool {
         let shared_with_it = match self.partials.sharing(piece) {
             Some(Sharing::Shared) => !asker.suspect,
@@ -317,7 +331,7 @@ impl Picker {
 
     fn suits(&self, asker: &Asker<'_>, piece: PieceIndex, now: Moment) -> bool {
         asker.has.get(piece)
-            && !asker.refused.contains(&piece)
+            && !asker.refused.contains_key(&piece)
             && asker.only.is_none_or(|only| only.contains(&piece))
             && self
                 .failed

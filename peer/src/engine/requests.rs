@@ -59,21 +59,14 @@ impl Requests {
 
     /// The request that asks for the byte at `offset` of `piece`.
     pub fn covering(&self, piece: PieceIndex, offset: u32) -> Option<BlockRef> {
-        let up_to = BlockRef { piece, begin: offset, length: u32::MAX };
-        let (&block, _) = self.by_block.range(..=up_to).next_back()?;
-        let covers = block.piece == piece && offset - block.begin < block.length;
-        covers.then_some(block)
+        covering(&self.by_block, piece, offset)
     }
 
-    /// Takes out the requests for parts of `piece`.
-    pub fn take_piece(&mut self, piece: PieceIndex) -> Vec<BlockRef> {
+    /// The requests for parts of `piece`.
+    pub fn of_piece(&self, piece: PieceIndex) -> Vec<BlockRef> {
         let first = BlockRef { piece, begin: 0, length: 0 };
         let last = BlockRef { piece, begin: u32::MAX, length: u32::MAX };
-        let blocks: Vec<BlockRef> = self.by_block.range(first..=last).map(|(&block, _)| block).collect();
-        for &block in &blocks {
-            self.remove(block);
-        }
-        blocks
+        self.by_block.range(first..=last).map(|(&block, _)| block).collect()
     }
 
     /// Marks the requests sent before `now - patience` as overdue and returns those that were not yet.
@@ -116,6 +109,18 @@ impl Requests {
     }
 }
 
+/// Which of some blocks that do not overlap has the byte at `offset` of `piece`.
+pub(super) fn covering<T>(
+    blocks: &BTreeMap<BlockRef, T>,
+    piece: PieceIndex,
+    offset: u32,
+) -> Option<BlockRef> {
+    let up_to = BlockRef { piece, begin: offset, length: u32::MAX };
+    let (&block, _) = blocks.range(..=up_to).next_back()?;
+    let covers = block.piece == piece && offset - block.begin < block.length;
+    covers.then_some(block)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,13 +159,12 @@ mod tests {
     }
 
     #[test]
-    fn the_requests_of_one_piece_can_be_taken_out() {
+    fn the_requests_of_one_piece_can_be_told_apart() {
         let mut requests = Requests::default();
         for (piece, begin) in [(1, 0), (2, 0), (2, 10), (3, 0)] {
             requests.insert(block(piece, begin, 10), seconds(0));
         }
-        assert_eq!(requests.take_piece(PieceIndex(2)), vec![block(2, 0, 10), block(2, 10, 10)]);
-        assert_eq!((requests.len(), requests.bytes()), (2, 20));
+        assert_eq!(requests.of_piece(PieceIndex(2)), vec![block(2, 0, 10), block(2, 10, 10)]);
     }
 
     #[test]

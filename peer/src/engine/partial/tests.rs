@@ -1,5 +1,7 @@
 //! Pieces that fill up, block by block.
 
+use std::sync::LazyLock;
+
 use super::*;
 
 const PIECE: PieceIndex = PieceIndex(3);
@@ -10,6 +12,11 @@ const PEER_B: PeerKey = PeerKey(20);
 
 fn run(first: u32, count: u32) -> Run {
     Run { piece: PIECE, first, count }
+}
+
+fn taker(link: LinkId, max_blocks: u32) -> Taker<'static> {
+    static NOTHING: LazyLock<Cancelled> = LazyLock::new(Cancelled::default);
+    Taker { link, cancelled: &NOTHING, max_blocks }
 }
 
 fn seconds(seconds: u64) -> Moment {
@@ -30,11 +37,11 @@ fn shared(blocks: u32) -> Partials {
 fn blocks_are_asked_for_in_order_and_nobody_twice() {
     let mut partials = shared(10);
     for (link, expected) in [(A, run(0, 4)), (B, run(4, 4)), (A, run(8, 2))] {
-        let next = partials.next_run(PIECE, link, 4).unwrap();
+        let next = partials.next_run(PIECE, taker(link, 4)).unwrap();
         assert_eq!(next, expected);
         partials.on_requested(next, link);
     }
-    assert_eq!(partials.next_run(PIECE, A, 4), None);
+    assert_eq!(partials.next_run(PIECE, taker(A, 4)), None);
     assert_eq!(partials.open().count(), 0);
 }
 
@@ -56,7 +63,7 @@ fn what_is_refused_is_asked_for_again_from_its_place() {
     let mut partials = shared(6);
     partials.on_requested(run(0, 6), A);
     assert!(partials.on_refused(run(2, 2), A));
-    assert_eq!(partials.next_run(PIECE, B, 9), Some(run(2, 2)));
+    assert_eq!(partials.next_run(PIECE, taker(B, 9)), Some(run(2, 2)));
     partials.on_block(run(0, 2), A, PEER_A, seconds(1));
     assert!(!partials.on_refused(run(0, 2), A), "what came is not missing");
     assert!(!partials.is_untouched(PIECE));
@@ -67,8 +74,8 @@ fn an_overdue_block_is_asked_of_others_and_the_first_to_come_wins() {
     let mut partials = shared(2);
     partials.on_requested(run(0, 2), A);
     assert!(partials.on_overdue(run(0, 2)));
-    assert_eq!(partials.next_run(PIECE, A, 2), None, "not of the same link again");
-    partials.on_requested(partials.next_run(PIECE, B, 2).unwrap(), B);
+    assert_eq!(partials.next_run(PIECE, taker(A, 2)), None, "not of the same link again");
+    partials.on_requested(partials.next_run(PIECE, taker(B, 2)).unwrap(), B);
     let arrival = partials.on_block(run(0, 1), B, PEER_B, seconds(9));
     assert_eq!(arrival.others, BTreeSet::from([A]));
     assert!(partials.has_all_of(run(0, 1)) && !partials.has_all_of(run(0, 2)));
@@ -78,11 +85,11 @@ fn an_overdue_block_is_asked_of_others_and_the_first_to_come_wins() {
 fn holders_of_a_block_are_bounded() {
     let mut partials = shared(1);
     for link in 0..10 {
-        let Some(next) = partials.next_run(PIECE, LinkId(link), 1) else { break };
+        let Some(next) = partials.next_run(PIECE, taker(LinkId(link), 1)) else { break };
         partials.on_requested(next, LinkId(link));
         partials.on_overdue(next);
     }
-    let asked = (0..10).filter(|&link| partials.next_run(PIECE, LinkId(link), 1).is_none()).count();
+    let asked = (0..10).filter(|&link| partials.next_run(PIECE, taker(LinkId(link), 1)).is_none()).count();
     assert_eq!(asked, 10, "nobody else can be asked");
     assert_eq!(partials.on_block(run(0, 1), LinkId(0), PEER_A, seconds(1)).others.len(), HOLDERS_MAX - 1);
 }
@@ -93,13 +100,13 @@ fn a_rescue_takes_only_what_is_hopeless_elsewhere() {
     partials.on_requested(run(0, 2), A);
     partials.on_requested(run(2, 2), LinkId(5));
     let rescue = |partials: &Partials, hopeless: LinkId| {
-        partials.rescue_run(B, 9, 100, |_| true, move |holder| holder == hopeless)
+        partials.rescue_run(taker(B, 9), 100, |_| true, move |holder| holder == hopeless)
     };
     assert_eq!(rescue(&partials, A), Some(run(0, 2)));
     assert_eq!(rescue(&partials, LinkId(9)), None);
     partials.on_requested(run(0, 2), B);
     assert_eq!(rescue(&partials, A), None, "two are enough");
-    assert_eq!(partials.rescue_run(B, 9, 100, |_| false, |_| true), None);
+    assert_eq!(partials.rescue_run(taker(B, 9), 100, |_| false, |_| true), None);
 }
 
 #[test]
@@ -112,7 +119,7 @@ fn a_sole_giver_that_leaves_takes_what_it_gave_with_it() {
     assert_eq!(partials.sharing(PIECE), Some(Sharing::Sole(None)));
     assert_eq!(partials.missing(PIECE), Some(4));
     partials.claim(PIECE, PEER_B);
-    assert_eq!(partials.next_run(PIECE, B, 9), Some(run(0, 4)));
+    assert_eq!(partials.next_run(PIECE, taker(B, 9)), Some(run(0, 4)));
     partials.on_requested(run(0, 4), B);
     assert!(partials.on_block(run(0, 4), B, PEER_B, seconds(2)).completed);
     let givers = partials.end(PIECE);
@@ -134,9 +141,9 @@ fn a_piece_that_makes_no_progress_is_opened_to_others() {
     let mut partials = shared(2);
     partials.on_requested(run(0, 2), A);
     partials.open_stalled(seconds(4), Duration::from_secs(5));
-    assert_eq!(partials.next_run(PIECE, B, 2), None);
+    assert_eq!(partials.next_run(PIECE, taker(B, 2)), None);
     partials.open_stalled(seconds(5), Duration::from_secs(5));
-    assert_eq!(partials.next_run(PIECE, B, 2), Some(run(0, 2)));
+    assert_eq!(partials.next_run(PIECE, taker(B, 2)), Some(run(0, 2)));
 }
 
 #[test]
@@ -145,7 +152,7 @@ fn what_is_stored_counts_and_blames_nobody() {
     partials.on_stored(run(1, 1));
     partials.on_stored(run(1, 1));
     assert_eq!(partials.missing(PIECE), Some(2));
-    assert_eq!(partials.next_run(PIECE, A, 9), Some(run(0, 1)));
+    assert_eq!(partials.next_run(PIECE, taker(A, 9)), Some(run(0, 1)));
     partials.on_stored(run(0, 3));
     assert_eq!(partials.missing(PIECE), Some(0));
     let givers = partials.end(PIECE);

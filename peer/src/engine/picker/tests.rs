@@ -13,7 +13,8 @@ struct Who {
     link: LinkId,
     has: Bitfield,
     only: Option<BTreeSet<PieceIndex>>,
-    refused: BTreeSet<PieceIndex>,
+    refused: BTreeMap<PieceIndex, Moment>,
+    cancelled: Cancelled,
     suggested: VecDeque<PieceIndex>,
     current: Option<PieceIndex>,
     suspect: bool,
@@ -26,7 +27,8 @@ impl Who {
             link,
             has,
             only: None,
-            refused: BTreeSet::new(),
+            refused: BTreeMap::new(),
+            cancelled: Cancelled::default(),
             suggested: VecDeque::new(),
             current: None,
             suspect: false,
@@ -41,6 +43,7 @@ impl Who {
             has: &self.has,
             only: self.only.as_ref(),
             refused: &self.refused,
+            cancelled: &self.cancelled,
             suggested: &self.suggested,
             current: self.current,
             suspect: self.suspect,
@@ -148,7 +151,7 @@ fn what_a_peer_refused_is_not_asked_of_it_again() {
     let (mut a, mut b) = (table.seed(A), table.seed(B));
     let block = table.pick(&mut a).unwrap();
     assert!(table.picker.on_refused(block, A, &mut table.rng));
-    a.refused.insert(block.piece);
+    a.refused.insert(block.piece, table.now);
     assert_eq!(table.pick(&mut a), None);
     assert_eq!(table.pick(&mut b), Some(block));
 }

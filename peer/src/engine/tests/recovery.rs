@@ -1,19 +1,57 @@
 //! What goes wrong for a while must not go wrong for good.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use samara_proto::bitfield::Bitfield;
+use samara_proto::layout::{BlockRef, PieceIndex};
+
 use crate::engine::event::{
-    Direction, DisconnectReason, Input, LinkId, Output, PeerKey, PeerMessage, Source,
+    Aim, Direction, DisconnectReason, Input, LinkId, Output, PeerKey, PeerMessage, Source, Verdict,
 };
 
-use super::hand::{FAST, Hand, LINK, TORRENT};
+use super::hand::{FAST, Hand, LINK, PIECES, TORRENT};
 
-fn requests(outputs: &[Output]) -> Vec<(LinkId, samara_proto::layout::BlockRef)> {
+fn requests(outputs: &[Output]) -> Vec<(LinkId, BlockRef)> {
     let request = |output: &Output| match output {
         Output::Send { link, message: PeerMessage::Request(block) } => Some((*link, *block)),
         _ => None,
     };
     outputs.iter().filter_map(request).collect()
+}
+
+fn hear(hand: &mut Hand, link: LinkId, message: PeerMessage) -> Vec<Output> {
+    hand.tell(Input::Received { link, message })
+}
+
+/// A leech that lacks nothing but the first `missing` pieces.
+fn nearly_done(missing: u32) -> Hand {
+    let mut verified = Bitfield::full(PIECES);
+    (0..missing).for_each(|piece| assert!(verified.clear(PieceIndex(piece))));
+    Hand::new(verified, Aim::Fetch)
+}
+
+/// Links a seed that does not choke us; what it is asked for.
+fn link_seed(hand: &mut Hand, link: LinkId) -> Vec<BlockRef> {
+    hand.connect(link, link.0, FAST);
+    hear(hand, link, PeerMessage::HaveAll);
+    let outputs = hear(hand, link, PeerMessage::Unchoke);
+    requests(&outputs).into_iter().map(|(_, block)| block).collect()
+}
+
+/// Lets `link` give what it is asked for, until that is nothing; the pieces that are checked then.
+fn give_all(hand: &mut Hand, link: LinkId, mut asked: Vec<BlockRef>) -> Vec<PieceIndex> {
+    let mut checks = Vec::new();
+    while let Some(block) = asked.pop() {
+        for output in hand.tell(Input::BlockReceived { link, block }) {
+            match output {
+                Output::Send { message: PeerMessage::Request(block), .. } => asked.push(block),
+                Output::CheckPiece { piece, .. } => checks.push(piece),
+                _ => {}
+            }
+        }
+    }
+    checks
 }
 
 /// Lets seconds pass until an output is `awaited`; how many that took.
@@ -40,4 +78,74 @@ fn a_seed_that_vanished_and_came_back_is_dialled_again_soon() {
     hand.tell(Input::Disconnected { link: LINK });
     let wait = seconds_until(&mut hand, 100, |output| matches!(output, Output::Dial { .. }));
     assert!(wait.is_some_and(|wait| wait <= 2), "{wait:?}");
+}
+
+#[test]
+fn a_seed_that_rejects_what_was_cancelled_is_still_asked_for_it() {
+    let (bad, good) = (LinkId(1), LinkId(2));
+    let mut hand = nearly_done(1);
+    let stuck = link_seed(&mut hand, good);
+    assert_eq!(stuck.len(), 4);
+    // The honest seed is slow: somebody else is asked too, gives it all, and gives it wrong.
+    link_seed(&mut hand, bad);
+    hand.now += Duration::from_secs(11);
+    let asked = requests(&hand.tell(Input::Wake));
+    let asked: Vec<BlockRef> = asked.into_iter().filter(|&(link, _)| link == bad).map(|(_, b)| b).collect();
+    assert_eq!(give_all(&mut hand, bad, asked), [PieceIndex(0)]);
+    // Every block that came was cancelled at the honest seed, which rejects them all, one by one.
+    let piece = PieceIndex(0);
+    let outputs = hand.tell(Input::PieceChecked { torrent: TORRENT, piece, verdict: Verdict::Bad });
+    assert!(requests(&outputs).iter().all(|&(link, _)| link == bad), "its answers are still to come");
+    hand.tell(Input::Disconnected { link: bad });
+    let mut again = Vec::new();
+    for block in stuck {
+        again.extend(requests(&hear(&mut hand, good, PeerMessage::Reject(block))));
+    }
+    let again = again.into_iter().map(|(_, block)| block).collect();
+    assert_eq!(give_all(&mut hand, good, again), [piece]);
+}
+
+#[test]
+fn what_was_cancelled_is_not_asked_for_again_before_it_is_answered() {
+    let mut hand = nearly_done(2);
+    let asked = link_seed(&mut hand, LINK);
+    assert_eq!(asked.len(), 8);
+    let mut cancelled = BTreeSet::new();
+    for _ in 0..45 {
+        hand.now += Duration::from_secs(1);
+        for output in hand.tell(Input::Wake) {
+            if let Output::Send { message: PeerMessage::Cancel(block), .. } = output {
+                cancelled.insert(block);
+            }
+        }
+    }
+    assert_eq!(cancelled.len(), 7, "all but a probe");
+    // Its disk is back: what it had in hand goes out, the rest is rejected.
+    let probe = *asked.iter().find(|block| !cancelled.contains(block)).unwrap();
+    let kept = cancelled.pop_last().unwrap();
+    for block in [probe, kept] {
+        assert_eq!(hand.tell(Input::BlockReceived { link: LINK, block }), vec![]);
+    }
+    let mut again = Vec::new();
+    for &block in &cancelled {
+        again.extend(requests(&hand.say(PeerMessage::Reject(block))));
+    }
+    assert_eq!(again.iter().map(|&(_, block)| block).collect::<BTreeSet<_>>(), cancelled);
+    let again = again.into_iter().map(|(_, block)| block).collect();
+    assert_eq!(give_all(&mut hand, LINK, again).len(), 2);
+}
+
+#[test]
+fn a_piece_that_was_refused_once_is_asked_for_again_after_a_while() {
+    let mut hand = nearly_done(1);
+    let asked = link_seed(&mut hand, LINK);
+    let mut left = asked.clone();
+    let unreadable = left.pop().unwrap();
+    give_all(&mut hand, LINK, left);
+    assert_eq!(requests(&hear(&mut hand, LINK, PeerMessage::Reject(unreadable))), []);
+    let is_request =
+        |output: &Output| matches!(output, Output::Send { message: PeerMessage::Request(_), .. });
+    let wait = seconds_until(&mut hand, 60, is_request);
+    assert!(wait.is_some_and(|wait| (20..=40).contains(&wait)), "{wait:?}");
+    assert_eq!(give_all(&mut hand, LINK, vec![unreadable]), [PieceIndex(0)]);
 }

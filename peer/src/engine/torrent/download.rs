@@ -106,6 +106,7 @@ impl Torrent {
             return;
         }
         peer.heard_at = now;
+        peer.cancelled.on_answer(block);
         let request = peer.requests.remove(block);
         let delay = request.map_or(Duration::MAX, |request| now.since(request.sent_at));
         peer.pipeline.on_block(now, block.length, delay, request.is_some_and(|request| request.alone));
@@ -140,9 +141,8 @@ impl Torrent {
             if !self.picker.is_superfluous(request) {
                 continue;
             }
-            peer.requests.remove(request);
             self.picker.on_withdrawn(request, link);
-            context.send(link, PeerMessage::Cancel(request));
+            cancel(link, peer, request, context);
         }
     }
 
@@ -155,8 +155,8 @@ impl Torrent {
     ) {
         for link in asked {
             let Some(peer) = self.links.get_mut(&link) else { continue };
-            for block in peer.requests.take_piece(piece) {
-                context.send(link, PeerMessage::Cancel(block));
+            for block in peer.requests.of_piece(piece) {
+                cancel(link, peer, block, context);
             }
             self.refill(link, context);
         }
@@ -180,11 +180,9 @@ impl Torrent {
         was_asked
     }
 
-    /// Takes requests back. Their blocks may come all the same.
+    /// Takes note that these are in flight no more. Their blocks may come all the same.
     pub(super) fn withdraw(&mut self, link: LinkId, blocks: Vec<BlockRef>) {
-        let Some(peer) = self.links.get_mut(&link) else { return };
         for block in blocks {
-            peer.requests.remove(block);
             self.freed |= self.picker.on_withdrawn(block, link);
         }
     }
@@ -197,8 +195,12 @@ impl Torrent {
             self.look_for_late(link, context);
         }
         self.picker.open_stalled(context.now, context.config.help_after);
+        let mut held_back = false;
+        for peer in self.links.values_mut() {
+            held_back |= peer.forgive(context.now);
+        }
         // What nobody could be asked for a moment ago may be free now, or hopeless where it is.
-        let again = !waiting.is_empty() || self.picker.is_retrying();
+        let again = !waiting.is_empty() || held_back || self.picker.is_retrying();
         self.freed |= again;
         again
     }
@@ -233,7 +235,7 @@ impl Torrent {
             self.freed |= self.picker.on_overdue(block);
         }
         for &block in &withdrawn {
-            context.send(link, PeerMessage::Cancel(block));
+            cancel(link, peer, block, context);
         }
         self.withdraw(link, withdrawn);
         self.refill(link, context);
@@ -255,6 +257,14 @@ fn has_room(peer: &Peer, target: u64, max_blocks: u32) -> bool {
     fits && peer.requests.len() < peer.traits.request_queue as usize
 }
 
+/// Takes a request in flight back.
+fn cancel(link: LinkId, peer: &mut Peer, block: BlockRef, context: &mut Context<'_>) {
+    peer.requests.remove(block);
+    peer.on_cancelled(block, context.now);
+    context.timers.set_no_later(TimerName::Requests, context.now + REQUESTS_INTERVAL);
+    context.send(link, PeerMessage::Cancel(block));
+}
+
 fn asker<'a>(link: LinkId, peer: &'a Peer, max_blocks: u32, reputation: &Reputation) -> Asker<'a> {
     Asker {
         link,
@@ -262,6 +272,7 @@ fn asker<'a>(link: LinkId, peer: &'a Peer, max_blocks: u32, reputation: &Reputat
         has: &peer.has,
         only: peer.chokes_us.then_some(&peer.allowed),
         refused: &peer.refused,
+        cancelled: &peer.cancelled,
         suggested: &peer.suggested,
         current: peer.current,
         suspect: reputation.is_suspect(peer.key),

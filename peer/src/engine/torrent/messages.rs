@@ -5,7 +5,8 @@ use samara_proto::layout::{BlockRef, PieceIndex};
 
 use super::super::context::Context;
 use super::super::event::{DisconnectReason, LinkId, Offence, PeerMessage};
-use super::{Aim, Torrent};
+use super::super::timers::TimerName;
+use super::{Aim, REQUESTS_INTERVAL, Torrent};
 
 /// What an unchoke costs of a peer's allowance, since each makes us send requests.
 const UNCHOKE_COST: u32 = 8;
@@ -112,6 +113,10 @@ impl Torrent {
     }
 
     fn on_reject(&mut self, link: LinkId, block: BlockRef, context: &mut Context<'_>) {
+        let Some(peer) = self.links.get_mut(&link) else { return };
+        if peer.cancelled.on_answer(block) {
+            return self.refill(link, context);
+        }
         let was_asked = self.release(link, block, context);
         let Some(peer) = self.links.get_mut(&link) else { return };
         if was_asked && peer.chokes_us {
@@ -120,9 +125,12 @@ impl Torrent {
         if !peer.afford(context.now, 1) {
             return self.offend(link, Offence::MessageFlood, context);
         }
-        if was_asked && !peer.refuse(block.piece) {
-            peer.refused.clear();
-            peer.pipeline.snub();
+        if was_asked {
+            context.timers.set_no_later(TimerName::Requests, context.now + REQUESTS_INTERVAL);
+            if !peer.refuse(block.piece, context.now) {
+                peer.refused.clear();
+                peer.pipeline.snub();
+            }
         }
         self.refill(link, context);
     }
