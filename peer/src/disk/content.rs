@@ -1,5 +1,6 @@
 //! What the workers do with one torrent's content: write, check, read, and notice changes.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use samara_proto::metainfo::Metainfo;
 use tokio::sync::mpsc;
 
 use super::errors::StoreError;
-use super::files::{Files, Freshness, read_segments};
+use super::files::{Files, Freshness, Place, read_segments};
 use super::hasher::{Scratch, Wanted, hash_piece};
 use super::names::shown;
 use super::recheck::is_absence;
@@ -81,7 +82,7 @@ impl Content {
             rest = after;
             let Some(file) = segment.file else { continue };
             if let Err(error) = self.files.write(file, segment.file_offset, bytes) {
-                return self.fail(StoreError::file("write", self.files.current_path(file), error));
+                return self.fail(self.failure("write", file, error));
             }
         }
     }
@@ -104,12 +105,21 @@ impl Content {
             return Ok(Verdict::Good);
         }
         let check = self.metainfo.piece_check(piece).ok_or(StoreError::HashUnknown(piece))?;
+        let mut vanished = None;
         let hashes = hash_piece(&self.layout, piece, Wanted::by(&check), scratch, |stride, bytes| {
-            self.files.read_block(&self.layout, stride, bytes)
+            read_segments(&self.layout, stride, bytes, |file, offset, part| {
+                let read = self.files.read(file, offset, part);
+                read.inspect_err(|error| {
+                    if is_absence(error) && self.files.place(file) == Place::Partial {
+                        vanished = Some(file);
+                    }
+                })
+            })
         });
         match hashes {
             Ok(hashes) if hashes.satisfy(&check) => self.accept(piece).map(|()| Verdict::Good),
             Ok(_) => Ok(Verdict::Bad),
+            Err(error) if let Some(file) = vanished => Err(self.failure("read", file, error)),
             Err(error) if is_absence(&error) => Ok(Verdict::Bad),
             Err(error) => Err(StoreError::file("read", self.path_in(piece), error)),
         }
@@ -125,9 +135,8 @@ impl Content {
         for file in self.files_of(piece) {
             let last = self.missing[file.0 as usize].fetch_sub(1, Ordering::AcqRel) == 1;
             if last && self.access == Access::ReadWrite {
-                self.files.complete(file).map_err(|error| {
-                    StoreError::file("give the final name to", self.files.current_path(file), error)
-                })?;
+                let completed = self.files.complete(file);
+                completed.map_err(|error| self.failure("give the final name to", file, error))?;
             }
         }
         if complete {
@@ -178,8 +187,11 @@ impl Content {
         }
         drop(verified);
         self.unsaved.store(true, Ordering::Release);
-        if !pieces.is_empty() {
-            let name = shown(&self.files.current_path(file));
+        let path = self.files.current_path(file);
+        if self.files.place(file) == Place::Partial && self.access == Access::ReadWrite {
+            self.fail(StoreError::Changed { path });
+        } else if !pieces.is_empty() {
+            let name = shown(&path);
             let message = format!("{name} was changed or removed; its pieces are not shared any more");
             _ = self.events.send(StoreEvent::Changed { message, pieces });
         }
@@ -194,6 +206,15 @@ impl Content {
     /// The path of the first file in a piece, for messages.
     fn path_in(&self, piece: PieceIndex) -> PathBuf {
         self.files_of(piece).next().map_or_else(PathBuf::new, |file| self.files.current_path(file))
+    }
+
+    /// Why something could not be done with a file that was there.
+    fn failure(&self, action: &'static str, file: FileIndex, error: io::Error) -> StoreError {
+        let path = self.files.current_path(file);
+        if is_absence(&error) {
+            return StoreError::Changed { path };
+        }
+        StoreError::file(action, path, error)
     }
 
     fn fail(&self, error: StoreError) {

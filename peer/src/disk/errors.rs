@@ -95,6 +95,15 @@ pub enum StoreError {
     /// Nothing goes on after a failure or after closing.
     #[error("the torrent's files are closed")]
     Closed,
+    /// What was downloaded is not there any more.
+    #[error(
+        "{} was changed or removed by another program: run the same command again to repair it",
+        shown(path)
+    )]
+    Changed {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The disk is full.
     #[error(
         "the disk is full: cannot write {}; what was received is kept: free some space and start again",

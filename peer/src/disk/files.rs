@@ -180,10 +180,10 @@ impl Files {
         self.handle(file)?.read_exact_at(buffer, offset)
     }
 
-    /// Writes into an incomplete file, which is made at its full length if it is missing.
+    /// Writes into an incomplete file, which is made at its full length if it never was.
     ///
     /// # Errors
-    /// `PermissionDenied` if the file has its final name already: what is complete is never written to.
+    /// As [`Self::writable`].
     pub(super) fn write(&self, file: FileIndex, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.writable(file)?.write_all_at(bytes, offset)?;
         // Only now, so that whoever clears the mark forces these bytes to the disk.
@@ -191,7 +191,11 @@ impl Files {
         Ok(())
     }
 
-    /// An incomplete file, made at its full length if it is missing.
+    /// An incomplete file, made at its full length if it never was.
+    ///
+    /// # Errors
+    /// `PermissionDenied` if the file has its final name already: what is complete is never written to.
+    /// `NotFound` or `UnexpectedEof` if somebody removed or shortened it.
     pub(super) fn writable(&self, file: FileIndex) -> io::Result<Arc<File>> {
         let entry = self.entry(file);
         let mut state = self.lock(file);
@@ -199,20 +203,36 @@ impl Files {
             let text = "it was complete and has been changed since; move it away and start again";
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
         }
-        let open = || self.open_partial(&entry.names.partial, entry.size);
+        let open = || match state.place {
+            Place::Missing => self.make_partial(&entry.names.partial, entry.size),
+            // Made anew it would hold zeros where verified pieces were.
+            _ => self.open_partial(&entry.names.partial, entry.size),
+        };
         let handle = self.handles.get_or_open(self.number, file, open)?;
         state.place = Place::Partial;
         Ok(handle)
     }
 
-    fn open_partial(&self, path: &Path, size: u64) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).custom_flags(OFlags::NOFOLLOW.bits() as i32);
-        let file = self.dir.open_with(path, &options)?;
+    fn make_partial(&self, path: &Path, size: u64) -> io::Result<File> {
+        let file = self.dir.open_with(path, writing().create(true))?;
         if file.metadata()?.len() != size {
             file.set_len(size)?;
         }
         Ok(file)
+    }
+
+    fn open_partial(&self, path: &Path, size: u64) -> io::Result<File> {
+        let file = self.dir.open_with(path, &writing())?;
+        if file.metadata()?.len() < size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(file)
+    }
+
+    /// Gives an incomplete file that was found its full length.
+    pub(super) fn set_length(&self, file: FileIndex) -> io::Result<()> {
+        let entry = self.entry(file);
+        self.make_partial(&entry.names.partial, entry.size).map(|_| ())
     }
 
     fn handle(&self, file: FileIndex) -> io::Result<Arc<File>> {
@@ -375,6 +395,13 @@ pub(super) fn read_segments(
         rest = after;
     }
     Ok(())
+}
+
+/// How an incomplete file is opened.
+fn writing() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).custom_flags(OFlags::NOFOLLOW.bits() as i32);
+    options
 }
 
 fn stamp_of(metadata: &cap_std::fs::Metadata) -> Stamp {

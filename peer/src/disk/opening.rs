@@ -190,7 +190,7 @@ impl Opening<'_> {
             }
             let ready = match files.place(file) {
                 Place::Missing if files.size(file) == 0 => files.create_empty(file),
-                Place::Partial => files.writable(file).map(|_| ()),
+                Place::Partial => files.set_length(file),
                 _ => Ok(()),
             };
             ready.map_err(|source| OpenError::File { path: files.current_path(file), source })?;

@@ -72,3 +72,50 @@ async fn a_seed_with_a_missing_or_wrong_file_offers_the_rest() {
     assert!(seed.found.warnings[0].contains("it has 5 bytes where the torrent has 40000"));
     assert_eq!(fs::read(source.root().join("top/b")).unwrap(), b"short");
 }
+
+/// Writes the blocks of a piece, orders its check, and returns what the failure says.
+async fn failure(seed: &Opened, leech: &mut Opened, metainfo: &Metainfo, piece: PieceIndex) -> String {
+    for block in blocks(metainfo, piece) {
+        let data = seed.store.read_block(block).await.unwrap();
+        // Refused once an earlier block has failed.
+        leech.store.write_block(block, data).await.ok();
+    }
+    leech.store.check_piece(piece).await.ok();
+    match leech.next().await {
+        StoreEvent::Failed(error) => error.to_string(),
+        other => panic!("unexpected {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_unfinished_file_that_was_removed_or_shortened_is_not_filled_up_with_zeros() {
+    // As many other unfinished files as it takes to have the first one closed.
+    let names: Vec<String> = (0..70).map(|number| format!("z{number}")).collect();
+    let others = names.iter().map(|name| (name.as_str(), 20_000));
+    let files: Vec<(&str, usize)> = [("a", 40_000)].into_iter().chain(others).collect();
+    let source = Source::new(&files, 16_384, Format::V2);
+    let seed = seed(&source).await;
+    for change in [remove as fn(&Path), shorten] {
+        let target = tempfile::tempdir().unwrap();
+        let mut leech = get(&source, target.path(), None).await;
+        leech.fetch(&seed.store, &source.metainfo, [PieceIndex(0), PieceIndex(1)]).await;
+        leech.fetch(&seed.store, &source.metainfo, (3..143).step_by(2).map(PieceIndex)).await;
+        let path = target.path().join("top/a.part");
+        change(&path);
+        let message = failure(&seed, &mut leech, &source.metainfo, PieceIndex(2)).await;
+        assert!(message.contains("a.part was changed or removed by another program: run"), "{message}");
+        assert!(fs::metadata(path).map_or(true, |found| found.len() == 1000), "it was filled up");
+        assert!(!target.path().join("top/a").exists());
+    }
+}
+
+#[tokio::test]
+async fn an_open_unfinished_file_that_was_removed_is_missed_at_its_end() {
+    let source = Source::single();
+    let (seed, target) = (seed(&source).await, tempfile::tempdir().unwrap());
+    let mut leech = get(&source, target.path(), None).await;
+    leech.fetch(&seed.store, &source.metainfo, (0..5).map(PieceIndex)).await;
+    remove(&target.path().join("content.bin.part"));
+    let message = failure(&seed, &mut leech, &source.metainfo, PieceIndex(5)).await;
+    assert!(message.contains("content.bin.part was changed or removed"), "{message}");
+}
