@@ -163,22 +163,20 @@ impl Registry {
 
     fn check(&self, announce: &Announce, entry: &Entry) -> Result<(), Refusal> {
         let swarm = self.swarms.get(&announce.info_hash);
-        let (mut is_known, mut is_listed) = (false, false);
+        let mut new_entries = 0;
         if let Some((key, _)) = &entry.tcp {
-            is_listed = true;
-            is_known |= swarm.is_some_and(|swarm| swarm.tcp.get(key).is_some());
+            let is_new = swarm.is_none_or(|swarm| swarm.tcp.get(key).is_none());
+            new_entries += u32::from(is_new);
         }
         if let (Some((key, _)), Some(contact)) = (&entry.libp2p, &announce.libp2p) {
-            is_listed = true;
-            if let Some((_, member)) = swarm.and_then(|swarm| swarm.libp2p.get(key)) {
-                is_known = true;
-                if contact.seq() < member.value.seq() {
-                    return Err(Refusal::StaleRecord);
-                }
+            match swarm.and_then(|swarm| swarm.libp2p.get(key)) {
+                Some((_, member)) if contact.seq() < member.value.seq() => return Err(Refusal::StaleRecord),
+                Some(_) => {}
+                None => new_entries += 1,
             }
         }
-        let is_full = self.ledger.entries_of(announce.source) >= self.limits.peers_per_ip;
-        if is_full && is_listed && !is_known && announce.event != Event::Stopped {
+        let entries = self.ledger.entries_of(announce.source).saturating_add(new_entries);
+        if announce.event != Event::Stopped && new_entries > 0 && entries > self.limits.peers_per_ip {
             return Err(Refusal::TooManyFromSource);
         }
         Ok(())

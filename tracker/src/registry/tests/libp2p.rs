@@ -79,6 +79,30 @@ fn a_node_that_finishes_both_ways_at_once_is_counted_once() {
 }
 
 #[test]
+fn one_address_cannot_fill_the_registry_with_nodes_behind_one_port() {
+    let mut world = World::with(Limits { peers_per_ip: 3, ..Limits::default() });
+    let both = |byte| {
+        let mut both = at(byte, "20.0.0.1");
+        both.tcp = Some(TcpContact { port: 5, peer_id: [0; 20] });
+        both
+    };
+    world.announce(&both(1));
+    world.announce(&both(2));
+    assert_eq!(world.try_announce(&both(3)).unwrap_err(), Refusal::TooManyFromSource);
+    world.announce(&both(2));
+    assert_eq!(world.registry.totals().entries, 3);
+}
+
+#[test]
+fn a_node_that_needs_two_entries_is_refused_when_one_is_left() {
+    let mut world = World::with(Limits { peers_per_ip: 1, ..Limits::default() });
+    let mut both = at(1, "20.0.0.1");
+    both.tcp = Some(TcpContact { port: 5, peer_id: [0; 20] });
+    assert_eq!(world.try_announce(&both).unwrap_err(), Refusal::TooManyFromSource);
+    assert_eq!(world.registry.totals().entries, 0);
+}
+
+#[test]
 fn an_older_record_neither_replaces_nor_stops_a_newer_one() {
     let mut world = World::new();
     let with_seq = |seq| node("20.0.0.1", contact(1, seq, &["/ip4/20.0.0.1/tcp/1"]));
