@@ -163,20 +163,22 @@ impl Registry {
 
     fn check(&self, announce: &Announce, entry: &Entry) -> Result<(), Refusal> {
         let swarm = self.swarms.get(&announce.info_hash);
+        let is_stopping = announce.event == Event::Stopped;
         let mut new_entries = 0;
         if let Some((key, _)) = &entry.tcp {
             let is_new = swarm.is_none_or(|swarm| swarm.tcp.get(key).is_none());
             new_entries += u32::from(is_new);
         }
         if let (Some((key, _)), Some(contact)) = (&entry.libp2p, &announce.libp2p) {
-            match swarm.and_then(|swarm| swarm.libp2p.get(key)) {
-                Some((_, member)) if contact.seq() < member.value.seq() => return Err(Refusal::StaleRecord),
-                Some(_) => {}
-                None => new_entries += 1,
+            let known = swarm.and_then(|swarm| swarm.libp2p.get(key));
+            let is_stale = known.is_some_and(|(_, member)| contact.seq() < member.value.seq());
+            if is_stale && is_stopping {
+                return Err(Refusal::StaleRecord);
             }
+            new_entries += u32::from(known.is_none());
         }
         let entries = self.ledger.entries_of(announce.source).saturating_add(new_entries);
-        if announce.event != Event::Stopped && new_entries > 0 && entries > self.limits.peers_per_ip {
+        if !is_stopping && new_entries > 0 && entries > self.limits.peers_per_ip {
             return Err(Refusal::TooManyFromSource);
         }
         Ok(())

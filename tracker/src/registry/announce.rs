@@ -83,7 +83,7 @@ pub enum Refusal {
     /// One household has announced more than its share.
     #[error("too many peers announce from your address")]
     TooManyFromSource,
-    /// A later record of the same libp2p peer is known.
+    /// A peer is to leave by a record older than the one it came with: somebody may be replaying it.
     #[error("the signed record is older than one this tracker has seen")]
     StaleRecord,
 }

@@ -64,9 +64,14 @@ impl Entry {
             swarm.tcp.insert(*key, *class, member, ledger);
         }
         if let (Some((key, class)), Some(contact)) = (&self.libp2p, &announce.libp2p) {
-            let old = swarm.libp2p.get(key).map(|(class, member)| (class.progress, member.has_completed));
-            let member = Member { expires, has_completed: finish(old), value: Arc::clone(contact) };
-            swarm.libp2p.insert(key.clone(), *class, member, ledger);
+            let known = swarm.libp2p.get(key);
+            let old = known.map(|(class, member)| (class.progress, member.has_completed));
+            // A record may be replayed, or the peer's clock was set back: the latest stays, the rest counts.
+            let later = known.map(|(_, member)| &member.value).filter(|known| known.seq() > contact.seq());
+            let contact = Arc::clone(later.unwrap_or(contact));
+            let class = Class { scope: contact.scope(), ..*class };
+            let member = Member { expires, has_completed: finish(old), value: contact };
+            swarm.libp2p.insert(key.clone(), class, member, ledger);
         }
         has_just_completed
     }

@@ -103,16 +103,30 @@ fn a_node_that_needs_two_entries_is_refused_when_one_is_left() {
 }
 
 #[test]
-fn an_older_record_neither_replaces_nor_stops_a_newer_one() {
+fn an_older_record_cannot_stop_a_newer_one() {
     let mut world = World::new();
     let with_seq = |seq| node("20.0.0.1", contact(1, seq, &["/ip4/20.0.0.1/tcp/1"]));
     world.announce(&with_seq(5));
-    assert_eq!(world.try_announce(&with_seq(4)).unwrap_err(), Refusal::StaleRecord);
     let stopped = world.try_announce(&with_seq(4).event(Event::Stopped));
     assert_eq!(stopped.unwrap_err(), Refusal::StaleRecord);
     assert_eq!(world.figures(), [0, 0, 1, 1]);
     world.announce(&with_seq(5).event(Event::Stopped));
     assert_eq!(world.figures(), [0, 0, 0, 0]);
+}
+
+#[test]
+fn with_an_older_record_a_node_is_listed_on_at_its_latest_addresses() {
+    let mut world = World::new();
+    let with_seq = |seq| node("20.0.0.1", contact(1, seq, &[&format!("/ip4/20.0.0.1/tcp/{seq}")]));
+    world.announce(&with_seq(5));
+    world.announce(&at(2, "20.0.0.2"));
+    world.wait(590);
+    assert_eq!(told(&mut world, &at(2, "20.0.0.2")), ids(&[1]));
+    assert_eq!(told(&mut world, &with_seq(4).seed()), ids(&[2]), "its clock may have been set back");
+    world.wait(590);
+    let answer = world.announce(&at(2, "20.0.0.2"));
+    assert_eq!(answer.libp2p.iter().map(|(_, contact)| contact.seq()).collect::<Vec<_>>(), [5]);
+    assert_eq!(world.figures(), [1, 0, 1, 1]);
 }
 
 #[test]
