@@ -97,15 +97,19 @@ impl Entry {
                     Reach::Libp2p | Reach::Libp2pToo => wants.libp2p,
                 }
         };
-        let own_key = self.tcp.as_ref().map(|(key, _)| key);
-        let peers = swarm.tcp.sample(now, rng, wanted, is_visible, own_key);
+        // A client with addresses of both families announces from both, under one name.
+        let is_other =
+            |_: &SocketAddr, peer_id: &[u8; 20]| announce.tcp.is_none_or(|own| own.peer_id != *peer_id);
+        let peers = swarm.tcp.sample(now, rng, wanted, is_visible, is_other);
         let peers =
             peers.into_iter().map(|(_, key, member)| TcpPeer { address: *key, peer_id: Some(member.value) });
 
-        let own_key = self.libp2p.as_ref().map(|(key, _)| key);
-        let contacts = swarm.libp2p.sample(now, rng, wanted, is_visible, own_key);
-        // A peer that announced from several addresses is told of once, and never to itself.
-        let mut told: BTreeSet<_> = own_key.into_iter().map(|key| key.peer_id.as_slice()).collect();
+        let is_other = |key: &Libp2pKey, _: &Arc<Contact>| {
+            self.libp2p.as_ref().is_none_or(|(own_key, _)| own_key.peer_id != key.peer_id)
+        };
+        let contacts = swarm.libp2p.sample(now, rng, wanted, is_visible, is_other);
+        // A peer that announced from several addresses is told of once.
+        let mut told = BTreeSet::new();
         let contacts = contacts.into_iter().filter(|(_, key, _)| told.insert(key.peer_id.as_slice()));
         let contacts = contacts.map(|(class, _, member)| (class.progress, Arc::clone(&member.value)));
         Told { peers: peers.collect(), libp2p: contacts.collect() }

@@ -15,6 +15,9 @@ use super::{Contact, Progress, Scope};
 /// How many entries are looked at to find one that may go: close enough to the oldest, at no cost.
 const EVICTION_SAMPLE: usize = 8;
 
+/// How many more peers than wanted are looked at for an answer: some, like the announcer, are not told.
+const SPARE: usize = 8;
+
 /// What all peers of a pool have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Class {
@@ -192,19 +195,18 @@ impl<K: Key, V: Value> Pools<K, V> {
     }
 
     /// Up to `wanted` peers by chance, each at most once and all equally likely, among those of a class
-    /// that is `visible`, without `announcer` and those that should be gone.
+    /// that is `visible` and that may be `told`, without those that should be gone.
     pub(super) fn sample(
         &self,
         now: Moment,
         rng: &mut impl Rng,
         wanted: usize,
         visible: impl Fn(&Class) -> bool,
-        announcer: Option<&K>,
+        told: impl Fn(&K, &V) -> bool,
     ) -> Vec<(Class, &K, &Member<V>)> {
         let seen = self.pools.iter().filter(|(class, _)| visible(class));
         let length: usize = seen.map(|(_, pool)| pool.len()).sum();
-        // One more than wanted, should the announcer be among them.
-        let amount = if wanted == 0 { 0 } else { length.min(wanted + 1) };
+        let amount = if wanted == 0 { 0 } else { length.min(wanted + SPARE) };
         let picks = index::sample(rng, length, amount).into_iter();
         let peers = picks.filter_map(|at| {
             let (pool, at) = self.at(at, &visible)?;
@@ -212,7 +214,10 @@ impl<K: Key, V: Value> Pools<K, V> {
             let (key, member) = pool.get_index(at)?;
             Some((*class, key, member))
         });
-        peers.filter(|(_, key, member)| member.expires > now && announcer != Some(key)).take(wanted).collect()
+        peers
+            .filter(|(_, key, member)| member.expires > now && told(key, &member.value))
+            .take(wanted)
+            .collect()
     }
 
     /// The pool, and the place in it, of the `at`th peer of all `visible` pools together.

@@ -69,11 +69,14 @@ impl World {
 
 /// A downloader at `address` that wants BitTorrent peers of both families.
 fn peer(address: &str) -> Announce {
+    // Each has a name of its own.
+    let mut peer_id = [b'-'; 20];
+    peer_id[..address.len()].copy_from_slice(address.as_bytes());
     let address: SocketAddr = address.parse().unwrap();
     Announce {
         info_hash: HASH,
         source: address.ip(),
-        tcp: Some(TcpContact { port: address.port(), peer_id: *b"-XX0000-aaaaaaaaaaaa" }),
+        tcp: Some(TcpContact { port: address.port(), peer_id }),
         libp2p: None,
         progress: Progress::Downloader,
         event: Event::None,
@@ -102,6 +105,11 @@ impl Announce {
 
     fn event(mut self, event: Event) -> Self {
         self.event = event;
+        self
+    }
+
+    fn called(mut self, peer_id: [u8; 20]) -> Self {
+        self.tcp = self.tcp.map(|tcp| TcpContact { peer_id, ..tcp });
         self
     }
 

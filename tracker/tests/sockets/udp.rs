@@ -93,9 +93,11 @@ impl Client {
 }
 
 fn announce(port: u16, left: u64) -> Announce {
+    let mut peer_id = *b"-XX0000-aaaaaaaaaaaa";
+    peer_id[18..].copy_from_slice(&port.to_be_bytes());
     Announce {
         info_hash: HASH,
-        peer_id: *b"-XX0000-aaaaaaaaaaaa",
+        peer_id,
         downloaded: 0,
         left,
         uploaded: 0,

@@ -27,9 +27,10 @@ fn a_second_announce_changes_a_peer_and_adds_none() {
 #[test]
 fn the_same_peer_id_at_two_addresses_is_two_peers() {
     let mut world = World::new();
-    world.announce(&peer("20.0.0.1:1"));
-    world.announce(&peer("20.0.0.1:2"));
-    world.announce(&peer("20.0.0.2:1").event(Event::Stopped));
+    let named = |address| peer(address).called([7; 20]);
+    world.announce(&named("20.0.0.1:1"));
+    world.announce(&named("20.0.0.1:2"));
+    world.announce(&named("20.0.0.2:1").event(Event::Stopped));
     assert_eq!(world.figures(), [0, 0, 2, 2], "nobody can sign another off by its peer id");
 }
 

@@ -17,6 +17,16 @@ fn a_downloader_is_told_of_everybody_but_itself() {
 }
 
 #[test]
+fn a_client_that_announces_over_both_families_is_not_told_of_itself() {
+    let mut world = World::new();
+    let named = |address| peer(address).called([7; 20]);
+    world.announce(&named("20.0.0.1:1"));
+    assert!(world.told(&named("[2a00::1]:1")).is_empty());
+    assert!(world.told(&named("20.0.0.1:1")).is_empty());
+    assert_eq!(world.told(&peer("20.0.0.2:1")), ["20.0.0.1:1", "[2a00::1]:1"]);
+}
+
+#[test]
 fn who_has_all_it_wants_is_told_of_downloaders_alone() {
     let mut world = World::new();
     world.announce(&peer("20.0.0.1:1"));
