@@ -90,12 +90,12 @@ fn announce(service: &Service, source: IpAddr, query: &[u8]) -> Result<Vec<u8>, 
 
 fn to_announce(request: &AnnounceRequest, source: IpAddr) -> Result<Announce, RecordError> {
     let record = request.record.as_deref().filter(|_| request.wants_libp2p);
-    let contact = record.map(SignedRecord::verify).transpose()?.and_then(Contact::new);
+    let record = record.map(SignedRecord::verify).transpose()?;
     Ok(Announce {
         info_hash: request.info_hash,
         source,
         tcp: (request.port != 0).then_some(TcpContact { port: request.port, peer_id: request.peer_id }),
-        libp2p: contact.map(Arc::new),
+        libp2p: record.map(|record| Arc::new(Contact::new(record, source))),
         progress: match (request.left, request.event) {
             (Some(0), _) => Progress::Seed,
             (_, Event::Paused) => Progress::PartialSeed,

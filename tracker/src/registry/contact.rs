@@ -1,40 +1,49 @@
 //! What is known of a peer that speaks libp2p: its signed record, and which parts of it to pass on to whom.
 
+use std::net::IpAddr;
+
 use libp2p_core::multiaddr::Protocol;
 use samara_proto::record::{Multiaddr, PeerId, SignedRecord};
 
 use super::Scope;
 
-/// A libp2p peer's verified record, its addresses sorted by how far they reach.
+/// A libp2p peer's verified record, and those of its addresses that the peer can have, as far as the
+/// tracker saw.
+///
+/// A record proves who says that the addresses are its own, not that they are. So that nobody sends a
+/// swarm to a stranger's door, an address on the Internet counts only if the announce came from there.
+/// A peer that came from a private network or from this machine may have any other address there. Of
+/// relays nothing is known, and names are never passed on: they may lead anywhere.
 #[derive(Clone, Debug)]
 pub struct Contact {
     record: SignedRecord,
-    /// Those that can be passed on, in the record's order.
+    /// Those that count, in the record's order.
     addresses: Vec<Address>,
-    /// All its addresses lead through relays.
+    /// They lead through relays.
     is_relayed: bool,
-    scope: Scope,
+    /// The widest of theirs; `None` if there are none.
+    scope: Option<Scope>,
 }
 
 #[derive(Clone, Debug)]
 struct Address {
+    host: IpAddr,
     scope: Scope,
+    is_relayed: bool,
     bytes: Vec<u8>,
 }
 
 impl Contact {
-    /// The contact a record describes; `None` if it names no address anybody could dial. Addresses
-    /// through relays count only if there are no others.
-    pub fn new(record: SignedRecord) -> Option<Self> {
-        let (relayed, direct): (Vec<_>, Vec<_>) =
-            record.addresses().iter().partition(|addr| is_relayed(addr));
-        let mut addresses: Vec<_> = direct.into_iter().filter_map(Address::new).collect();
-        let is_relayed = addresses.is_empty();
-        if is_relayed {
-            addresses = relayed.into_iter().filter_map(Address::new).collect();
-        }
-        let scope = addresses.iter().map(|address| address.scope).max()?;
-        Some(Self { record, addresses, is_relayed, scope })
+    /// The contact described by a record that was announced from `source`. Addresses through relays count
+    /// only if there are no others.
+    pub fn new(record: SignedRecord, source: IpAddr) -> Self {
+        let is_credible = |address: &Address| address.is_credible_from(source.to_canonical());
+        let mut addresses: Vec<_> =
+            record.addresses().iter().filter_map(Address::new).filter(is_credible).collect();
+        let is_relayed = addresses.iter().all(|address| address.is_relayed);
+        addresses.retain(|address| address.is_relayed == is_relayed);
+        let scope = addresses.iter().map(|address| address.scope).max();
+        Self { record, addresses, is_relayed, scope }
     }
 
     /// Whose record it is.
@@ -57,8 +66,8 @@ impl Contact {
         self.is_relayed
     }
 
-    /// The widest scope of its addresses.
-    pub fn scope(&self) -> Scope {
+    /// The widest scope of its addresses; `None` if it has none that could be passed on.
+    pub fn scope(&self) -> Option<Scope> {
         self.scope
     }
 
@@ -77,23 +86,38 @@ impl Contact {
 }
 
 impl Address {
+    /// Reads an address; `None` if it does not begin with the number of a host, be it the peer's or its
+    /// relay's, or names any other host: some clients would dial that one.
     fn new(address: &Multiaddr) -> Option<Self> {
-        Some(Self { scope: scope_of(address)?, bytes: address.to_vec() })
+        let host = match address.iter().next()? {
+            Protocol::Ip4(ip) => IpAddr::from(ip),
+            Protocol::Ip6(ip) => IpAddr::from(ip).to_canonical(),
+            _ => return None,
+        };
+        let names_another = address.iter().skip(1).any(|part| names_host(&part));
+        let is_relayed = address.iter().any(|part| part == Protocol::P2pCircuit);
+        let scope = Scope::of(host)?;
+        (!names_another).then(|| Self { host, scope, is_relayed, bytes: address.to_vec() })
     }
-}
 
-fn is_relayed(address: &Multiaddr) -> bool {
-    address.iter().any(|part| part == Protocol::P2pCircuit)
-}
-
-/// The scope of the host an address begins with, be it the peer's or its relay's.
-fn scope_of(address: &Multiaddr) -> Option<Scope> {
-    match address.iter().next()? {
-        Protocol::Ip4(ip) => Scope::of(ip.into()),
-        Protocol::Ip6(ip) => Scope::of(ip.into()),
-        Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) | Protocol::Dnsaddr(_) => {
-            Some(Scope::Global)
+    fn is_credible_from(&self, source: IpAddr) -> bool {
+        match Scope::of(source) {
+            Some(Scope::Global) if self.is_relayed => self.scope == Scope::Global,
+            Some(Scope::Global) => self.host == source,
+            Some(_) => self.is_relayed || self.scope != Scope::Global,
+            None => false,
         }
-        _ => None,
     }
+}
+
+fn names_host(part: &Protocol<'_>) -> bool {
+    matches!(
+        part,
+        Protocol::Ip4(_)
+            | Protocol::Ip6(_)
+            | Protocol::Dns(_)
+            | Protocol::Dns4(_)
+            | Protocol::Dns6(_)
+            | Protocol::Dnsaddr(_)
+    )
 }

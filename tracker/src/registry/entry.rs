@@ -33,7 +33,10 @@ impl Entry {
         let source = announce.source.to_canonical();
         let tcp = announce.tcp.filter(|tcp| tcp.port != 0).and_then(|tcp| {
             let reach = if source.is_ipv4() { Reach::V4 } else { Reach::V6 };
-            Some((SocketAddr::new(source, tcp.port), Class { reach, scope: Scope::of(source)?, progress }))
+            Some((
+                SocketAddr::new(source, tcp.port),
+                Class { reach, scope: Some(Scope::of(source)?), progress },
+            ))
         });
         let libp2p = announce.libp2p.as_ref().map(|contact| {
             let reach = if tcp.is_some() { Reach::Libp2pToo } else { Reach::Libp2p };
@@ -90,7 +93,7 @@ impl Entry {
         let is_visible = |class: &Class| {
             // Who has all it wants has no use for others who have.
             (announce.progress == Progress::Downloader || class.progress == Progress::Downloader)
-                && viewer.may_learn(class.scope)
+                && class.scope.is_some_and(|scope| viewer.may_learn(scope))
                 && match class.reach {
                     Reach::V4 => wants.v4,
                     Reach::V6 => wants.v6,
@@ -104,10 +107,11 @@ impl Entry {
         let peers =
             peers.into_iter().map(|(_, key, member)| TcpPeer { address: *key, peer_id: Some(member.value) });
 
-        let is_other = |key: &Libp2pKey, _: &Arc<Contact>| {
+        let is_of_use = |key: &Libp2pKey, contact: &Arc<Contact>| {
             self.libp2p.as_ref().is_none_or(|(own_key, _)| own_key.peer_id != key.peer_id)
+                && contact.addresses_for(viewer).next().is_some()
         };
-        let contacts = swarm.libp2p.sample(now, rng, wanted, is_visible, is_other);
+        let contacts = swarm.libp2p.sample(now, rng, wanted, is_visible, is_of_use);
         // A peer that announced from several addresses is told of once.
         let mut told = BTreeSet::new();
         let contacts = contacts.into_iter().filter(|(_, key, _)| told.insert(key.peer_id.as_slice()));

@@ -22,7 +22,8 @@ const SPARE: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Class {
     pub(super) reach: Reach,
-    pub(super) scope: Scope,
+    /// How far its addresses reach; `None` if nobody can be told of them.
+    pub(super) scope: Option<Scope>,
     pub(super) progress: Progress,
 }
 

@@ -19,9 +19,13 @@ fn announce(record: Option<&[u8]>) -> AnnounceRequest {
 }
 
 fn record(byte: u8, seq: u64) -> SignedRecord {
+    record_of(byte, seq, &[&format!("/ip4/127.0.0.1/udp/{}/quic-v1", 1000 + u16::from(byte))])
+}
+
+fn record_of(byte: u8, seq: u64, addresses: &[&str]) -> SignedRecord {
     let key = Keypair::ed25519_from_bytes([byte; 32]).unwrap();
-    let address = format!("/ip4/127.0.0.1/udp/{}/quic-v1", 1000 + u16::from(byte)).parse().unwrap();
-    SignedRecord::sign(&key, seq, &[address]).unwrap()
+    let addresses: Vec<_> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+    SignedRecord::sign(&key, seq, &addresses).unwrap()
 }
 
 async fn answer_to(tracker: &Tracker, request: &AnnounceRequest) -> Result<AnnounceResponse, AnswerError> {
@@ -46,6 +50,22 @@ async fn nodes_find_each_other_by_their_own_signed_word() {
     assert_eq!(told[0].id, seed.peer_id().to_bytes());
     assert_eq!(told[0].addresses, [seed.addresses()[0].to_vec()]);
     assert!(told[0].flags.seed && !told[0].flags.partial && !told[0].flags.relay);
+}
+
+#[tokio::test]
+async fn nobody_is_told_of_addresses_a_node_cannot_be_seen_to_have() {
+    let tracker = tracker().await;
+    let own = "/ip4/127.0.0.1/tcp/1";
+    let honest_in_part = record_of(1, 1, &["/ip4/203.0.113.5/tcp/80", own, "/dns4/example.org/tcp/80"]);
+    answer_to(&tracker, &announce(Some(honest_in_part.as_bytes()))).await.unwrap();
+    let elsewhere = record_of(2, 1, &["/ip4/203.0.113.5/tcp/80"]);
+    answer_to(&tracker, &announce(Some(elsewhere.as_bytes()))).await.unwrap();
+    let answer = answer_to(&tracker, &announce(None)).await.unwrap();
+    assert_eq!(answer.incomplete, Some(2), "both are counted");
+    let told = answer.libp2p.unwrap().peers;
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].addresses, [honest_in_part.addresses()[1].to_vec()]);
+    assert_eq!(told[0].record, honest_in_part.as_bytes(), "its signature covers all of it");
 }
 
 #[tokio::test]

@@ -11,22 +11,36 @@ fn key(byte: u8) -> Keypair {
     Keypair::ed25519_from_bytes([byte; 32]).unwrap()
 }
 
-fn contact(byte: u8, seq: u64, addresses: &[&str]) -> Option<Contact> {
+fn contact(byte: u8, seq: u64, source: &str, addresses: &[&str]) -> Contact {
     let addresses: Vec<Multiaddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
-    Contact::new(SignedRecord::sign(&key(byte), seq, &addresses).unwrap())
+    Contact::new(SignedRecord::sign(&key(byte), seq, &addresses).unwrap(), source.parse().unwrap())
 }
 
-/// A libp2p-only downloader that came from `source` with the record of the peer with that key.
-fn node(source: &str, contact: Option<Contact>) -> Announce {
-    let mut announce = peer(&format!("{source}:0"));
+/// The addresses of a record announced from `source` that a peer at `viewer` is told.
+fn passed_on(source: &str, viewer: &str, addresses: &[&str]) -> Vec<String> {
+    let contact = contact(1, 1, source, addresses);
+    let viewer = Scope::of(viewer.parse().unwrap()).unwrap();
+    let told = contact.addresses_for(viewer).map(|bytes| Multiaddr::try_from(bytes.to_vec()).unwrap());
+    told.map(|address| address.to_string()).collect()
+}
+
+/// A libp2p-only downloader that came from `source` with a record of those addresses.
+fn node(byte: u8, seq: u64, source: &str, addresses: &[&str]) -> Announce {
+    let mut announce = anonymous(source);
+    announce.libp2p = Some(Arc::new(contact(byte, seq, source, addresses)));
+    announce
+}
+
+/// A downloader that does not say how it can be reached.
+fn anonymous(source: &str) -> Announce {
+    let mut announce = peer(&SocketAddr::new(source.parse().unwrap(), 0).to_string());
     announce.tcp = None;
-    announce.libp2p = contact.map(Arc::new);
     announce.wants.libp2p = true;
     announce
 }
 
 fn at(byte: u8, ip: &str) -> Announce {
-    node(ip, contact(byte, 1, &[&format!("/ip4/{ip}/tcp/1")]))
+    node(byte, 1, ip, &[&format!("/ip4/{ip}/tcp/1")])
 }
 
 fn told(world: &mut World, announce: &Announce) -> Vec<PeerId> {
@@ -105,7 +119,7 @@ fn a_node_that_needs_two_entries_is_refused_when_one_is_left() {
 #[test]
 fn an_older_record_cannot_stop_a_newer_one() {
     let mut world = World::new();
-    let with_seq = |seq| node("20.0.0.1", contact(1, seq, &["/ip4/20.0.0.1/tcp/1"]));
+    let with_seq = |seq| node(1, seq, "20.0.0.1", &["/ip4/20.0.0.1/tcp/1"]);
     world.announce(&with_seq(5));
     let stopped = world.try_announce(&with_seq(4).event(Event::Stopped));
     assert_eq!(stopped.unwrap_err(), Refusal::StaleRecord);
@@ -117,7 +131,7 @@ fn an_older_record_cannot_stop_a_newer_one() {
 #[test]
 fn with_an_older_record_a_node_is_listed_on_at_its_latest_addresses() {
     let mut world = World::new();
-    let with_seq = |seq| node("20.0.0.1", contact(1, seq, &[&format!("/ip4/20.0.0.1/tcp/{seq}")]));
+    let with_seq = |seq| node(1, seq, "20.0.0.1", &[&format!("/ip4/20.0.0.1/tcp/{seq}")]);
     world.announce(&with_seq(5));
     world.announce(&at(2, "20.0.0.2"));
     world.wait(590);
@@ -133,17 +147,15 @@ fn with_an_older_record_a_node_is_listed_on_at_its_latest_addresses() {
 fn without_a_record_nobody_can_be_stopped() {
     let mut world = World::new();
     world.announce(&at(1, "20.0.0.1"));
-    world.announce(&node("20.0.0.1", None).event(Event::Stopped));
+    world.announce(&anonymous("20.0.0.1").event(Event::Stopped));
     assert_eq!(world.figures(), [0, 0, 1, 1]);
 }
 
 #[test]
 fn a_replayed_record_can_stop_only_what_the_replayer_listed() {
     let mut world = World::new();
-    let own = at(1, "20.0.0.1");
-    let mut replayed = own.clone();
-    replayed.source = "20.0.0.66".parse().unwrap();
-    world.announce(&own);
+    let replayed = node(1, 1, "20.0.0.66", &["/ip4/20.0.0.1/tcp/1"]);
+    world.announce(&at(1, "20.0.0.1"));
     world.announce(&replayed);
     assert_eq!(told(&mut world, &at(2, "20.0.0.2")), ids(&[1]), "told of once");
     world.announce(&replayed.event(Event::Stopped));
@@ -151,50 +163,98 @@ fn a_replayed_record_can_stop_only_what_the_replayer_listed() {
 }
 
 #[test]
-fn a_node_is_never_told_of_itself_whatever_address_it_came_from() {
+fn a_node_that_came_from_two_addresses_is_told_of_once_and_never_of_itself() {
     let mut world = World::new();
-    let own = at(1, "20.0.0.1");
-    let mut elsewhere = own.clone();
-    elsewhere.source = "2a00::1".parse().unwrap();
-    world.announce(&elsewhere);
-    assert!(told(&mut world, &own).is_empty());
+    let addresses = ["/ip4/20.0.0.1/tcp/1", "/ip6/2a00::1/tcp/1"];
+    world.announce(&node(1, 1, "2a00::1", &addresses));
+    assert!(told(&mut world, &node(1, 1, "20.0.0.1", &addresses)).is_empty());
+    assert_eq!(told(&mut world, &at(2, "20.0.0.2")), ids(&[1]));
 }
 
 #[test]
-fn addresses_are_passed_on_only_to_those_they_reach() {
-    let all =
-        ["/ip4/127.0.0.1/tcp/1", "/ip4/10.0.0.1/udp/1/quic-v1", "/ip4/20.0.0.1/tcp/1", "/dns/a.b/tcp/1"];
-    let contact = contact(1, 1, &all).unwrap();
-    let count = |viewer| contact.addresses_for(viewer).count();
-    assert_eq!([Scope::Loopback, Scope::Private, Scope::Global].map(count), [4, 3, 2]);
-    assert_eq!(contact.scope(), Scope::Global);
-}
-
-#[test]
-fn a_seed_beside_the_tracker_is_told_to_all_it_can_be_reached_by() {
-    // It announces over loopback, though its record says that the Internet reaches it.
+fn a_seed_beside_the_tracker_is_told_to_all_around() {
     let mut world = World::new();
-    world.announce(&node("127.0.0.1", contact(1, 1, &["/ip4/127.0.0.1/tcp/1", "/ip4/20.0.0.1/tcp/1"])));
-    world.announce(&node("127.0.0.1", contact(2, 1, &["/ip4/127.0.0.1/tcp/2"])));
-    assert_eq!(told(&mut world, &at(3, "20.0.0.3")), ids(&[1]));
+    world.announce(&node(1, 1, "127.0.0.1", &["/ip4/127.0.0.1/tcp/1", "/ip4/10.0.0.1/tcp/1"]).seed());
+    world.announce(&node(2, 1, "127.0.0.1", &["/ip4/127.0.0.1/tcp/2"]).seed());
+    assert_eq!(told(&mut world, &at(3, "10.0.0.3")), ids(&[1]));
     assert_eq!(told(&mut world, &at(4, "127.0.0.1")), ids(&[1, 2, 3]));
+    assert_eq!(told(&mut world, &at(5, "20.0.0.5")), ids(&[]));
+}
+
+/// One address of each kind.
+const EVERYWHERE: [&str; 6] = [
+    "/ip4/127.0.0.1/tcp/1",
+    "/ip4/10.0.0.1/udp/1/quic-v1",
+    "/ip4/20.0.0.1/tcp/1",
+    "/ip4/20.0.0.2/tcp/1",
+    "/ip6/2a00::1/tcp/1",
+    "/dns/a.b/tcp/1",
+];
+
+const RELAY: &str = "/p2p/12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X/p2p-circuit";
+
+#[test]
+fn on_the_internet_only_the_address_a_node_announced_from_is_passed_on() {
+    for viewer in ["127.0.0.1", "10.0.0.2", "20.0.0.3"] {
+        assert_eq!(passed_on("20.0.0.1", viewer, &EVERYWHERE), ["/ip4/20.0.0.1/tcp/1"], "{viewer}");
+        assert_eq!(passed_on("::ffff:20.0.0.1", viewer, &EVERYWHERE), ["/ip4/20.0.0.1/tcp/1"], "{viewer}");
+        assert_eq!(passed_on("2a00::1", viewer, &EVERYWHERE), ["/ip6/2a00::1/tcp/1"], "{viewer}");
+        assert!(passed_on("20.0.0.9", viewer, &EVERYWHERE).is_empty(), "{viewer}");
+    }
+}
+
+#[test]
+fn beside_the_tracker_all_but_the_internet_is_passed_on_to_those_it_reaches() {
+    for source in ["127.0.0.1", "10.0.0.1"] {
+        assert_eq!(passed_on(source, "127.0.0.1", &EVERYWHERE), EVERYWHERE[..2], "{source}");
+        assert_eq!(passed_on(source, "10.0.0.2", &EVERYWHERE), EVERYWHERE[1..2], "{source}");
+        assert!(passed_on(source, "20.0.0.3", &EVERYWHERE).is_empty(), "{source}");
+    }
+}
+
+#[test]
+fn an_address_that_names_a_second_host_is_not_passed_on() {
+    for second in ["/ip4/30.0.0.1/tcp/80", "/ip6/2a00::9/tcp/80", "/dns/a.b/tcp/80", "/dnsaddr/a.b"] {
+        let address = format!("/ip4/20.0.0.1/tcp/1{second}");
+        assert!(passed_on("20.0.0.1", "20.0.0.3", &[&address]).is_empty(), "{address}");
+    }
 }
 
 #[test]
 fn relays_count_only_where_there_is_no_direct_way() {
-    let relay = "/ip4/20.0.0.9/tcp/1/p2p/12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X/p2p-circuit";
-    let both = contact(1, 1, &[relay, "/ip4/20.0.0.1/tcp/1"]).unwrap();
-    assert!(!both.is_relayed());
-    assert_eq!(both.addresses_for(Scope::Global).count(), 1);
-    let only = contact(1, 1, &[relay]).unwrap();
-    assert!(only.is_relayed());
-    assert_eq!(only.addresses_for(Scope::Global).count(), 1);
+    let relayed = format!("/ip4/20.0.0.9/tcp/1{RELAY}");
+    let direct = "/ip4/20.0.0.1/tcp/1";
+    assert_eq!(passed_on("20.0.0.1", "20.0.0.3", &[&relayed, direct]), [direct]);
+    assert!(!contact(1, 1, "20.0.0.1", &[&relayed, direct]).is_relayed());
+    // The direct way is not where the announce came from.
+    assert_eq!(passed_on("20.0.0.2", "20.0.0.3", &[&relayed, direct]), [relayed.as_str()]);
+    assert!(contact(1, 1, "20.0.0.2", &[&relayed, direct]).is_relayed());
+    assert_eq!(passed_on("10.0.0.1", "20.0.0.3", &[&relayed]), [relayed]);
 }
 
 #[test]
-fn a_record_without_an_address_anybody_can_dial_is_no_contact() {
-    assert!(contact(1, 1, &[]).is_none());
-    assert!(contact(1, 1, &["/ip4/0.0.0.0/tcp/1", "/memory/1"]).is_none());
+fn nobody_on_the_internet_names_a_relay_in_a_private_network() {
+    for host in ["ip4/10.0.0.9", "ip4/127.0.0.1", "dns/a.b"] {
+        let relayed = format!("/{host}/tcp/1{RELAY}");
+        assert!(passed_on("20.0.0.1", "127.0.0.1", &[&relayed]).is_empty(), "{relayed}");
+    }
+}
+
+#[test]
+fn a_node_nobody_can_be_told_of_is_counted_all_the_same() {
+    let mut world = World::new();
+    for (byte, addresses) in [(1, &[][..]), (2, &["/dns/a.b/tcp/1"]), (3, &["/ip4/10.0.0.1/tcp/1"])] {
+        world.announce(&node(byte, 1, "20.0.0.1", addresses));
+    }
+    assert_eq!(world.figures(), [0, 0, 3, 3]);
+    assert!(told(&mut world, &at(4, "127.0.0.1")).is_empty());
+}
+
+#[test]
+fn a_replayed_record_leads_nobody_astray() {
+    let mut world = World::new();
+    world.announce(&node(1, 1, "20.0.0.66", &["/ip4/20.0.0.1/tcp/1"]));
+    assert!(told(&mut world, &at(2, "20.0.0.2")).is_empty());
 }
 
 #[test]
