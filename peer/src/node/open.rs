@@ -49,7 +49,7 @@ impl Opening {
             Role::Seed => Access::ReadOnly,
             Role::Get => Access::ReadWrite,
         };
-        // Bounded by what the store reports: one verdict for each check ordered, one failure.
+        // Bounded by the checks ordered, and one change a second for each file; see `StoreOptions`.
         let (events, mut receiver) = mpsc::unbounded_channel();
         let options = StoreOptions { metainfo: metainfo.clone(), root, access, state_dir, pool, events };
         let progress = move |done, total| {
