@@ -92,6 +92,8 @@ struct Partial {
     /// No slot before this one is open.
     cursor: u32,
     sharing: Sharing,
+    /// Who gave what there is of a piece that one peer alone is to give, but has been taken from.
+    disowned: Option<PeerKey>,
     contested: bool,
     progress_at: Moment,
 }
@@ -115,6 +117,7 @@ impl Partials {
             missing: blocks,
             cursor: 0,
             sharing,
+            disowned: None,
             contested: false,
             progress_at: now,
         };
@@ -172,13 +175,30 @@ impl Partials {
         self.pieces.get(&piece).map(|partial| partial.sharing)
     }
 
-    /// Gives a piece that nobody had taken to `peer` alone.
-    pub fn claim(&mut self, piece: PieceIndex, peer: PeerKey) {
-        if let Some(partial) = self.pieces.get_mut(&piece)
-            && partial.sharing == Sharing::Sole(None)
-        {
-            partial.sharing = Sharing::Sole(Some(peer));
+    /// Gives a piece that nobody has to `peer` alone, without what others gave of it.
+    pub fn claim(&mut self, piece: PieceIndex, peer: PeerKey, now: Moment) {
+        let Some(partial) = self.pieces.get_mut(&piece) else { return };
+        if partial.sharing != Sharing::Sole(None) {
+            return;
         }
+        partial.sharing = Sharing::Sole(Some(peer));
+        partial.progress_at = now;
+        if partial.disowned.is_none_or(|before| before == peer) {
+            return;
+        }
+        partial.contested |= partial.slots.iter().any(|slot| slot.holder_count() > 0);
+        // Fits 32 bits: it was made of such a number.
+        partial.missing = partial.slots.len() as u32;
+        let all = Run { piece, first: 0, count: partial.missing };
+        self.change(all, |slot| {
+            slot.origin = None;
+            slot.open = slot.has_room();
+        });
+    }
+
+    /// Whether a piece that one peer alone is to give lacks some of its blocks.
+    pub fn any_sole(&self) -> bool {
+        self.pieces.values().any(|partial| partial.missing > 0 && partial.sharing != Sharing::Shared)
     }
 
     /// The first blocks of `piece` that `taker` can be asked for.
@@ -297,22 +317,19 @@ impl Partials {
         })
     }
 
-    /// Takes the pieces that `peer` alone was to give away from it, with what it gave of those that are
-    /// not complete. Returns them.
-    pub fn disown(&mut self, peer: PeerKey) -> Vec<PieceIndex> {
+    /// Lets others take the pieces that `peer` alone was to give and that are not complete. What it gave is
+    /// kept as long as nobody else does. Returns them.
+    pub fn disown(&mut self, peer: PeerKey, now: Moment) -> Vec<PieceIndex> {
         let owned = |partial: &Partial| partial.sharing == Sharing::Sole(Some(peer)) && partial.missing > 0;
         let pieces: Vec<PieceIndex> =
             self.pieces.iter().filter(|(_, partial)| owned(partial)).map(|(&piece, _)| piece).collect();
         for &piece in &pieces {
             let Some(partial) = self.pieces.get_mut(&piece) else { continue };
             partial.sharing = Sharing::Sole(None);
-            partial.contested |= partial.slots.iter().any(|slot| slot.holder_count() > 0);
-            partial.missing = partial.slots.len() as u32;
-            let all = Run { piece, first: 0, count: partial.missing };
-            self.change(all, |slot| {
-                slot.origin = None;
-                slot.open = slot.has_room();
-            });
+            partial.disowned = Some(peer);
+            partial.progress_at = now;
+            let all = Run { piece, first: 0, count: partial.slots.len() as u32 };
+            self.on_overdue(all);
         }
         pieces
     }
@@ -331,7 +348,7 @@ impl Partials {
             })
             .collect();
         for owner in idle_owners {
-            self.disown(owner);
+            self.disown(owner, now);
         }
         let is_stalled = |partial: &Partial| late(partial) && partial.open < partial.missing;
         let stalled: Vec<Run> = self

@@ -138,7 +138,7 @@ impl Picker {
     /// Chooses the next request for a link and takes note that it is sent.
     pub fn pick(&mut self, asker: &Asker<'_>, now: Moment, rng: &mut EngineRng) -> Option<BlockRef> {
         let run = self.begun(asker, now).or_else(|| self.fresh(asker, now, rng))?;
-        self.partials.claim(run.piece, asker.peer);
+        self.partials.claim(run.piece, asker.peer, now);
         self.partials.on_requested(run, asker.link);
         Some(self.block_of(run))
     }
@@ -208,14 +208,15 @@ impl Picker {
         self.partials.open_stalled(now, patience);
     }
 
-    /// Whether a piece that failed its check is still missing: who may give it depends on the time.
+    /// Whether who may give some piece depends on the time: it failed its check, or one peer alone is to
+    /// give it.
     pub fn is_retrying(&self) -> bool {
-        !self.failed.is_empty()
+        !self.failed.is_empty() || self.partials.any_sole()
     }
 
     /// A peer that may have been the only one allowed to give certain pieces will not.
-    pub fn disown(&mut self, peer: PeerKey) -> bool {
-        !self.partials.disown(peer).is_empty()
+    pub fn disown(&mut self, peer: PeerKey, now: Moment) -> bool {
+        !self.partials.disown(peer, now).is_empty()
     }
 
     /// `block` lies on disk unverified. Whether its piece has all its blocks now.

@@ -109,21 +109,50 @@ fn a_rescue_takes_only_what_is_hopeless_elsewhere() {
     assert_eq!(partials.rescue_run(taker(B, 9), 100, |_| false, |_| true), None);
 }
 
-#[test]
-fn a_sole_giver_that_leaves_takes_what_it_gave_with_it() {
+/// A piece that A alone gave half of when it was taken away.
+fn disowned() -> Partials {
     let mut partials = begun(4, Sharing::Sole(Some(PEER_A)));
     partials.on_requested(run(0, 4), A);
     partials.on_block(run(0, 2), A, PEER_A, seconds(1));
     partials.on_refused(run(2, 2), A);
-    assert_eq!(partials.disown(PEER_A), vec![PIECE]);
+    assert_eq!(partials.disown(PEER_A, seconds(2)), vec![PIECE]);
     assert_eq!(partials.sharing(PIECE), Some(Sharing::Sole(None)));
-    assert_eq!(partials.missing(PIECE), Some(4));
-    partials.claim(PIECE, PEER_B);
+    partials
+}
+
+#[test]
+fn another_sole_giver_gives_all_of_it() {
+    let mut partials = disowned();
+    partials.claim(PIECE, PEER_B, seconds(2));
     assert_eq!(partials.next_run(PIECE, taker(B, 9)), Some(run(0, 4)));
     partials.on_requested(run(0, 4), B);
     assert!(partials.on_block(run(0, 4), B, PEER_B, seconds(2)).completed);
     let givers = partials.end(PIECE);
     assert_eq!((givers.peers, givers.contested), (BTreeSet::from([PEER_B]), false));
+}
+
+#[test]
+fn a_sole_giver_that_comes_back_goes_on_where_it_was() {
+    let mut partials = disowned();
+    assert_eq!(partials.missing(PIECE), Some(2));
+    partials.claim(PIECE, PEER_A, seconds(3));
+    assert_eq!(partials.next_run(PIECE, taker(A, 9)), Some(run(2, 2)));
+    partials.on_requested(run(2, 2), A);
+    assert!(partials.on_block(run(2, 2), A, PEER_A, seconds(4)).completed);
+    let givers = partials.end(PIECE);
+    assert_eq!((givers.peers, givers.contested), (BTreeSet::from([PEER_A]), false));
+}
+
+#[test]
+fn a_new_sole_giver_has_as_much_time_as_the_first() {
+    let mut partials = begun(1, Sharing::Sole(Some(PEER_A)));
+    let patience = Duration::from_secs(5);
+    partials.disown(PEER_A, seconds(4));
+    partials.claim(PIECE, PEER_B, seconds(100));
+    partials.open_stalled(seconds(104), patience);
+    assert_eq!(partials.sharing(PIECE), Some(Sharing::Sole(Some(PEER_B))));
+    partials.open_stalled(seconds(105), patience);
+    assert_eq!(partials.sharing(PIECE), Some(Sharing::Sole(None)));
 }
 
 #[test]

@@ -149,3 +149,55 @@ fn a_piece_that_was_refused_once_is_asked_for_again_after_a_while() {
     assert!(wait.is_some_and(|wait| (20..=40).contains(&wait)), "{wait:?}");
     assert_eq!(give_all(&mut hand, LINK, vec![unreadable]), [PieceIndex(0)]);
 }
+
+/// The requests among `outputs`, answered: the first `given` with blocks, the others with rejects after a
+/// choke.
+fn give_and_choke(hand: &mut Hand, link: LinkId, asked: &[BlockRef], given: usize) -> Vec<Output> {
+    for &block in &asked[..given] {
+        hand.tell(Input::BlockReceived { link, block });
+    }
+    let mut outputs = hear(hand, link, PeerMessage::Choke);
+    for &block in &asked[given..] {
+        outputs.extend(hear(hand, link, PeerMessage::Reject(block)));
+    }
+    outputs
+}
+
+fn blocks(outputs: &[Output], of: LinkId) -> Vec<BlockRef> {
+    requests(outputs).into_iter().filter(|&(link, _)| link == of).map(|(_, block)| block).collect()
+}
+
+#[test]
+fn a_suspect_that_chokes_us_does_not_keep_a_piece_from_others() {
+    let (suspect, honest) = (LinkId(1), LinkId(2));
+    let (piece, last) = (PieceIndex(0), PieceIndex(PIECES - 1));
+    let mut missing = Bitfield::full(PIECES);
+    missing.clear(piece);
+    missing.clear(last);
+    let mut hand = Hand::new(missing, Aim::Fetch);
+    let mut asked = Vec::new();
+    for link in [suspect, honest] {
+        // Nobody is a seed, so that nobody is left once nothing is to be had.
+        let mut has = Bitfield::full(PIECES);
+        has.clear(last);
+        hand.connect(link, link.0, FAST);
+        hear(&mut hand, link, PeerMessage::Bitfield(has));
+        asked.extend(blocks(&hear(&mut hand, link, PeerMessage::Unchoke), suspect));
+    }
+    // Both give blocks of a bad piece; the honest one proves itself.
+    let rest = blocks(&give_and_choke(&mut hand, suspect, &asked, 1), honest);
+    assert_eq!(give_all(&mut hand, honest, rest), [piece]);
+    hand.tell(Input::PieceChecked { torrent: TORRENT, piece, verdict: Verdict::Bad });
+    hand.now += Duration::from_secs(6);
+    let again = blocks(&hand.tell(Input::Wake), honest);
+    assert_eq!(give_all(&mut hand, honest, again), [piece]);
+    hand.tell(Input::PieceChecked { torrent: TORRENT, piece, verdict: Verdict::Good });
+    // A piece is needed while only the suspect gives.
+    hear(&mut hand, honest, PeerMessage::Choke);
+    hear(&mut hand, suspect, PeerMessage::Unchoke);
+    let asked = blocks(&hand.tell(Input::PieceLost { torrent: TORRENT, piece }), suspect);
+    assert_eq!(asked.len(), 4);
+    give_and_choke(&mut hand, suspect, &asked, 3);
+    let all = blocks(&hear(&mut hand, honest, PeerMessage::Unchoke), honest);
+    assert_eq!(give_all(&mut hand, honest, all), [piece]);
+}

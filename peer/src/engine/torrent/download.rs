@@ -218,7 +218,7 @@ impl Torrent {
         if silence >= config.snub_after {
             if !peer.pipeline.is_snubbed() {
                 peer.pipeline.snub();
-                self.freed |= self.picker.disown(peer.key);
+                self.freed |= self.picker.disown(peer.key, now);
             }
             late = peer.requests.overdue(now, Duration::ZERO);
             if silence >= config.withdraw_after {

@@ -156,7 +156,7 @@ impl Torrent {
     fn forget_link(&mut self, link: LinkId, farewell: Farewell, context: &mut Context<'_>) {
         self.release_all(link, context);
         let Some(peer) = self.links.remove(&link) else { return };
-        self.freed |= self.picker.disown(peer.key);
+        self.freed |= self.picker.disown(peer.key, context.now);
         if peer.came_with_all {
             self.picker.on_all_gone();
         } else {

@@ -39,7 +39,7 @@ impl Torrent {
             }
             PeerMessage::HaveNone => {}
             PeerMessage::Have(piece) => self.on_have(link, piece, context),
-            PeerMessage::Choke => self.on_choke(link),
+            PeerMessage::Choke => self.on_choke(link, context),
             PeerMessage::Unchoke => {
                 peer.chokes_us = false;
                 peer.refused.clear();
@@ -101,9 +101,10 @@ impl Torrent {
         self.drop_if_useless(link, context);
     }
 
-    fn on_choke(&mut self, link: LinkId) {
+    fn on_choke(&mut self, link: LinkId, context: &mut Context<'_>) {
         let Some(peer) = self.links.get_mut(&link) else { return };
         peer.chokes_us = true;
+        self.freed |= self.picker.disown(peer.key, context.now);
         self.hungry.remove(&link);
         // With BEP 6 every request is answered one by one; without, all are dropped in silence.
         if !peer.traits.fast {

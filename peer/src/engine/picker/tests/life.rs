@@ -118,7 +118,7 @@ impl Life {
             }
             Step::Suspect(link) => self.links[link].suspect ^= true,
             Step::Disown(link) => {
-                self.table.picker.disown(peer_of(LinkId(link as u64)));
+                self.table.picker.disown(peer_of(LinkId(link as u64)), self.table.now);
             }
             Step::Stall => {
                 self.table.now += Duration::from_secs(6);
