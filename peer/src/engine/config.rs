@@ -53,7 +53,8 @@ pub struct EngineConfig {
     pub stalled_after: Duration,
     /// A piece that makes no progress for this long is opened to others.
     pub help_after: Duration,
-    /// Bytes of pieces begun and not yet verified, which bounds what an unclean stop can cost.
+    /// Bytes of pieces begun and not yet verified, which bounds what an unclean stop can cost; a link that
+    /// would be idle begins one piece more.
     pub partial_bytes: u64,
     /// Pieces that may be begun whatever their size, so that no link is idle for want of a piece.
     pub partial_pieces_min: usize,

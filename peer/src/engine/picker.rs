@@ -70,6 +70,8 @@ pub struct Picker {
     /// Pieces that failed their check.
     failed: BTreeMap<PieceIndex, Failure>,
     partial_limit: usize,
+    /// The last piece that each link began beyond the limit.
+    beyond_limit: BTreeMap<LinkId, PieceIndex>,
     /// Pieces still to be chosen without regard to rarity.
     random_left: u32,
 }
@@ -94,6 +96,7 @@ impl Picker {
             partials: Partials::default(),
             failed: BTreeMap::new(),
             partial_limit,
+            beyond_limit: BTreeMap::new(),
             random_left: config.random_first_pieces,
         }
     }
@@ -137,10 +140,36 @@ impl Picker {
 
     /// Chooses the next request for a link and takes note that it is sent.
     pub fn pick(&mut self, asker: &Asker<'_>, now: Moment, rng: &mut EngineRng) -> Option<BlockRef> {
-        let run = self.begun(asker, now).or_else(|| self.fresh(asker, now, rng))?;
+        let mut run = self.begun(asker, now);
+        if run.is_none() && !self.is_at_limit() {
+            run = self.fresh(asker, now, rng);
+        }
+        Some(self.ask(run?, asker, now))
+    }
+
+    /// Chooses a request of a new piece although as many are begun as may be, for a link that has nothing
+    /// else to do: perhaps nobody is left who can finish those. A link begins one such piece after the other.
+    pub fn pick_beyond_limit(
+        &mut self,
+        asker: &Asker<'_>,
+        now: Moment,
+        rng: &mut EngineRng,
+    ) -> Option<BlockRef> {
+        let last = self.beyond_limit.get(&asker.link);
+        if !self.is_at_limit() || last.is_some_and(|&piece| self.partials.contains(piece)) {
+            return None;
+        }
+        let run = self.fresh(asker, now, rng)?;
+        let partials = &self.partials;
+        self.beyond_limit.retain(|_, &mut piece| partials.contains(piece));
+        self.beyond_limit.insert(asker.link, run.piece);
+        Some(self.ask(run, asker, now))
+    }
+
+    fn ask(&mut self, run: Run, asker: &Asker<'_>, now: Moment) -> BlockRef {
         self.partials.claim(run.piece, asker.peer, now);
         self.partials.on_requested(run, asker.link);
-        Some(self.block_of(run))
+        self.block_of(run)
     }
 
     /// Chooses blocks that others were asked for and would bring much later, once nothing else is left.
@@ -282,9 +311,6 @@ impl Picker {
 
     /// Blocks of a piece that is not begun: one the peer suggests, or the rarest.
     fn fresh(&mut self, asker: &Asker<'_>, now: Moment, rng: &mut EngineRng) -> Option<Run> {
-        if self.is_at_limit() {
-            return None;
-        }
         let piece = self.choose(asker, now, rng)?;
         let failure = self.failed.get(&piece);
         let alone = asker.suspect || failure.is_some();

@@ -233,6 +233,20 @@ fn begun_pieces_are_bounded_and_a_stuck_one_is_rescued() {
 }
 
 #[test]
+fn an_idle_link_begins_one_piece_beyond_the_limit() {
+    let config = EngineConfig { partial_bytes: 0, partial_pieces_min: 3, ..EngineConfig::default() };
+    let mut table = Table::new(10, 1, &config);
+    let (mut a, b) = (table.seed(A), table.seed(B));
+    (0..3).for_each(|_| assert!(table.pick(&mut a).is_some()));
+    for who in [&a, &b] {
+        let Table { picker, rng, now } = &mut table;
+        assert!(picker.pick_beyond_limit(&who.asker(), *now, rng).is_some());
+        assert_eq!(picker.pick_beyond_limit(&who.asker(), *now, rng), None);
+    }
+    assert_eq!(table.picker.begun_count(), 5);
+}
+
+#[test]
 fn nothing_is_rescued_while_there_is_something_new() {
     let mut table = table(10, 2);
     let (mut a, b) = (table.seed(A), table.seed(B));

@@ -1,13 +1,17 @@
 //! What goes wrong for a while must not go wrong for good.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use samara_proto::bitfield::Bitfield;
-use samara_proto::layout::{BlockRef, PieceIndex};
+use samara_proto::layout::{BlockRef, Layout, PieceIndex};
+use samara_proto::limits::BLOCK_LENGTH;
 
+use crate::engine::Engine;
+use crate::engine::config::EngineConfig;
 use crate::engine::event::{
-    Aim, Direction, DisconnectReason, Input, LinkId, Output, PeerKey, PeerMessage, Source, Verdict,
+    Aim, Content, Direction, DisconnectReason, Input, LinkId, Output, PeerKey, PeerMessage, Source, Verdict,
 };
 
 use super::hand::{FAST, Hand, LINK, PIECES, TORRENT};
@@ -200,4 +204,37 @@ fn a_suspect_that_chokes_us_does_not_keep_a_piece_from_others() {
     give_and_choke(&mut hand, suspect, &asked, 3);
     let all = blocks(&hear(&mut hand, honest, PeerMessage::Unchoke), honest);
     assert_eq!(give_all(&mut hand, honest, all), [piece]);
+}
+
+#[test]
+fn pieces_that_nobody_left_can_finish_do_not_keep_the_rest_from_being_fetched() {
+    let config = EngineConfig { partial_bytes: 0, partial_pieces_min: 4, ..EngineConfig::default() };
+    let mut hand = Hand { engine: Engine::new(config, [1; 32]), ..Hand::leech() };
+    let layout = Arc::new(Layout::single_file(u64::from(PIECES * 4 * BLOCK_LENGTH), 4 * BLOCK_LENGTH));
+    let content = Content { layout, verified: Bitfield::new(PIECES), stored: Vec::new() };
+    hand.tell(Input::AddTorrent { torrent: TORRENT, content, aim: Aim::Fetch });
+    // It begins as many pieces as may be, and goes.
+    let gone = LinkId(1);
+    let asked = link_seed(&mut hand, gone);
+    for &block in asked.iter().filter(|block| block.begin == 0) {
+        hand.tell(Input::BlockReceived { link: gone, block });
+    }
+    hand.tell(Input::Disconnected { link: gone });
+    let mut has = Bitfield::full(PIECES);
+    asked.iter().for_each(|block| _ = has.clear(block.piece));
+    let wanted = has.count_ones() as usize;
+    hand.connect(LINK, 2, FAST);
+    hear(&mut hand, LINK, PeerMessage::Bitfield(has));
+    let mut asked = blocks(&hear(&mut hand, LINK, PeerMessage::Unchoke), LINK);
+    assert_eq!(asked.len(), 4, "one piece more, not all there are");
+    let mut done = 0;
+    while let Some(block) = asked.pop() {
+        for output in hand.tell(Input::BlockReceived { link: LINK, block }) {
+            let Output::CheckPiece { torrent, piece } = output else { continue };
+            let verdict = Verdict::Good;
+            asked.extend(blocks(&hand.tell(Input::PieceChecked { torrent, piece, verdict }), LINK));
+            done += 1;
+        }
+    }
+    assert_eq!(done, wanted);
 }

@@ -42,6 +42,7 @@ impl Torrent {
             let asker = asker(link, peer, max_blocks, context.reputation);
             let picked = self.picker.pick(&asker, now, context.rng);
             let picked = picked.or_else(|| self.rescue(link, max_blocks, context));
+            let picked = picked.or_else(|| self.begin_beyond_limit(link, max_blocks, context));
             let Some(block) = picked else {
                 self.hungry.insert(link);
                 return;
@@ -74,6 +75,18 @@ impl Torrent {
             peer.rescue_at = now;
         }
         Some(rescued)
+    }
+
+    /// A request of a new piece, for a link that has nothing else to do.
+    fn begin_beyond_limit(
+        &mut self,
+        link: LinkId,
+        max_blocks: u32,
+        context: &mut Context<'_>,
+    ) -> Option<BlockRef> {
+        let peer = self.links.get(&link).filter(|peer| peer.requests.is_empty())?;
+        let asker = asker(link, peer, max_blocks, context.reputation);
+        self.picker.pick_beyond_limit(&asker, context.now, context.rng)
     }
 
     fn request(&mut self, link: LinkId, block: BlockRef, context: &mut Context<'_>) {
