@@ -108,9 +108,8 @@ fn to_announce(request: &AnnounceRequest, source: IpAddr) -> Result<Announce, Re
 }
 
 fn to_response(announced: Announced, request: &AnnounceRequest, source: IpAddr) -> AnnounceResponse {
-    let scope = Scope::of(source);
     let counts = announced.swarm.counts;
-    let libp2p = announced.libp2p.iter().map(|(progress, contact)| libp2p_peer(*progress, contact, scope));
+    let libp2p = announced.libp2p.iter().map(|(progress, contact)| libp2p_peer(*progress, contact, source));
     AnnounceResponse {
         interval_secs: announced.interval_secs,
         min_interval_secs: Some(announced.min_interval_secs),
@@ -118,7 +117,7 @@ fn to_response(announced: Announced, request: &AnnounceRequest, source: IpAddr) 
         incomplete: Some(counts.incomplete),
         downloaded: Some(counts.downloaded),
         // Elsewhere it says nothing about how the client is reached.
-        external_ip: (scope == Some(Scope::Global)).then_some(source),
+        external_ip: (Scope::of(source) == Some(Scope::Global)).then_some(source),
         warning: None,
         tracker_id: None,
         libp2p: request.wants_libp2p.then(|| Libp2pPeers { bootstrap: Vec::new(), peers: libp2p.collect() }),
@@ -126,10 +125,9 @@ fn to_response(announced: Announced, request: &AnnounceRequest, source: IpAddr) 
     }
 }
 
-fn libp2p_peer(progress: Progress, contact: &Contact, viewer: Option<Scope>) -> Libp2pPeer {
-    let addresses = viewer.map(|viewer| contact.addresses_for(viewer).map(<[u8]>::to_vec).collect());
+fn libp2p_peer(progress: Progress, contact: &Contact, viewer: IpAddr) -> Libp2pPeer {
     Libp2pPeer {
-        addresses: addresses.unwrap_or_default(),
+        addresses: contact.addresses_for(viewer).map(<[u8]>::to_vec).collect(),
         flags: PeerFlags {
             seed: progress == Progress::Seed,
             partial: progress == Progress::PartialSeed,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use libp2p_core::multiaddr::Protocol;
 use samara_proto::record::{Multiaddr, PeerId, SignedRecord};
 
-use super::Scope;
+use super::scope::{Scope, may_learn};
 
 /// A libp2p peer's verified record, and those of its addresses that the peer can have, as far as the
 /// tracker saw.
@@ -71,9 +71,9 @@ impl Contact {
         self.scope
     }
 
-    /// Its addresses that a peer seen in scope `viewer` may be told, as binary multiaddrs.
-    pub fn addresses_for(&self, viewer: Scope) -> impl Iterator<Item = &[u8]> {
-        let told = self.addresses.iter().filter(move |address| viewer.may_learn(address.scope));
+    /// Its addresses that a peer seen at `viewer` may be told, as binary multiaddrs.
+    pub fn addresses_for(&self, viewer: IpAddr) -> impl Iterator<Item = &[u8]> {
+        let told = self.addresses.iter().filter(move |address| may_learn(viewer, address.host));
         told.map(|address| address.bytes.as_slice())
     }
 

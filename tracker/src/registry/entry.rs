@@ -11,8 +11,9 @@ use samara_proto::moment::Moment;
 
 use super::ledger::Ledger;
 use super::pools::{Class, Libp2pKey, Member, Reach};
+use super::scope::{Scope, may_learn};
 use super::swarm::Swarm;
-use super::{Announce, Contact, Progress, Scope};
+use super::{Announce, Contact, Progress};
 
 /// Where in a swarm an announcer is listed: at most once for BitTorrent and once for libp2p.
 pub(super) struct Entry {
@@ -101,15 +102,16 @@ impl Entry {
                 }
         };
         // A client with addresses of both families announces from both, under one name.
-        let is_other =
-            |_: &SocketAddr, peer_id: &[u8; 20]| announce.tcp.is_none_or(|own| own.peer_id != *peer_id);
-        let peers = swarm.tcp.sample(now, rng, wanted, is_visible, is_other);
+        let is_of_use = |address: &SocketAddr, peer_id: &[u8; 20]| {
+            announce.tcp.is_none_or(|own| own.peer_id != *peer_id) && may_learn(announce.source, address.ip())
+        };
+        let peers = swarm.tcp.sample(now, rng, wanted, is_visible, is_of_use);
         let peers =
             peers.into_iter().map(|(_, key, member)| TcpPeer { address: *key, peer_id: Some(member.value) });
 
         let is_of_use = |key: &Libp2pKey, contact: &Arc<Contact>| {
             self.libp2p.as_ref().is_none_or(|(own_key, _)| own_key.peer_id != key.peer_id)
-                && contact.addresses_for(viewer).next().is_some()
+                && contact.addresses_for(announce.source).next().is_some()
         };
         let contacts = swarm.libp2p.sample(now, rng, wanted, is_visible, is_of_use);
         // A peer that announced from several addresses is told of once.

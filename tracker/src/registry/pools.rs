@@ -15,8 +15,10 @@ use super::{Contact, Progress, Scope};
 /// How many entries are looked at to find one that may go: close enough to the oldest, at no cost.
 const EVICTION_SAMPLE: usize = 8;
 
-/// How many more peers than wanted are looked at for an answer: some, like the announcer, are not told.
-const SPARE: usize = 8;
+/// How many peers are looked at for each that is wanted, and besides: some cannot be told, such as the
+/// announcer itself and those in other private networks.
+const LOOKED_AT: usize = 2;
+const LOOKED_AT_BESIDES: usize = 8;
 
 /// What all peers of a pool have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,7 +209,7 @@ impl<K: Key, V: Value> Pools<K, V> {
     ) -> Vec<(Class, &K, &Member<V>)> {
         let seen = self.pools.iter().filter(|(class, _)| visible(class));
         let length: usize = seen.map(|(_, pool)| pool.len()).sum();
-        let amount = if wanted == 0 { 0 } else { length.min(wanted + SPARE) };
+        let amount = if wanted == 0 { 0 } else { length.min(LOOKED_AT * wanted + LOOKED_AT_BESIDES) };
         let picks = index::sample(rng, length, amount).into_iter();
         let peers = picks.filter_map(|at| {
             let (pool, at) = self.at(at, &visible)?;

@@ -53,10 +53,35 @@ impl Scope {
         }
     }
 
-    /// Whether a peer seen in this scope may be told of an address of scope `other`: one that reaches
-    /// as far or farther. Link-local addresses are for link-local peers alone.
-    pub fn may_learn(self, other: Self) -> bool {
+    /// Whether a peer seen in this scope may be told of addresses of scope `other`: those that reach as far
+    /// or farther. Link-local addresses are for link-local peers alone.
+    pub(super) fn may_learn(self, other: Self) -> bool {
         other >= self && (other != Self::LinkLocal || self == Self::LinkLocal)
+    }
+}
+
+/// Whether a peer seen at `viewer` may be told of the address `other`: one in a scope it may learn of, and
+/// if both are private, in the same network. In another one the address is somebody else's, or nobody's.
+pub(super) fn may_learn(viewer: IpAddr, other: IpAddr) -> bool {
+    let (viewer, other) = (viewer.to_canonical(), other.to_canonical());
+    let (Some(own_scope), Some(scope)) = (Scope::of(viewer), Scope::of(other)) else { return false };
+    let both_private = own_scope == Scope::Private && scope == Scope::Private;
+    own_scope.may_learn(scope) && (!both_private || private_network(viewer) == private_network(other))
+}
+
+/// The prefix of the private network that `ip` is in: a block of RFC 1918 or 6598, or a site of RFC 4193.
+fn private_network(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(ip) => {
+            let prefix_bits = match ip.octets()[0] {
+                10 => 8,
+                100 => 10,
+                172 => 12,
+                _ => 16,
+            };
+            u128::from(ip.to_bits() >> (32 - prefix_bits))
+        }
+        IpAddr::V6(ip) => ip.to_bits() >> (128 - 48),
     }
 }
 
@@ -85,6 +110,26 @@ mod tests {
         for ip in ["0.0.0.0", "0.1.2.3", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::", "ff02::1"] {
             assert_eq!(scope(ip), None, "{ip}");
         }
+    }
+
+    #[test]
+    fn of_a_private_address_only_its_own_network_and_the_machine_itself_learn() {
+        let networks = [
+            ["10.0.0.1", "10.255.0.1"],
+            ["172.16.0.1", "172.31.0.1"],
+            ["192.168.0.1", "192.168.255.1"],
+            ["100.64.0.1", "100.127.0.1"],
+            ["fd00:1:2::1", "fd00:1:2:ffff::1"],
+            ["fd00:1:3::1", "fd00:1:3:4::5"],
+        ];
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        for [one, other] in networks {
+            for [viewer, _] in networks {
+                assert_eq!(may_learn(ip(viewer), ip(other)), viewer == one, "{viewer} of {other}");
+            }
+            assert!(may_learn(ip("127.0.0.1"), ip(one)) && may_learn(ip(one), ip("20.0.0.1")), "{one}");
+        }
+        assert!(may_learn(ip("::ffff:10.0.0.1"), ip("10.0.0.2")));
     }
 
     #[test]

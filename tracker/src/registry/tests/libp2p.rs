@@ -19,8 +19,9 @@ fn contact(byte: u8, seq: u64, source: &str, addresses: &[&str]) -> Contact {
 /// The addresses of a record announced from `source` that a peer at `viewer` is told.
 fn passed_on(source: &str, viewer: &str, addresses: &[&str]) -> Vec<String> {
     let contact = contact(1, 1, source, addresses);
-    let viewer = Scope::of(viewer.parse().unwrap()).unwrap();
-    let told = contact.addresses_for(viewer).map(|bytes| Multiaddr::try_from(bytes.to_vec()).unwrap());
+    let told = contact
+        .addresses_for(viewer.parse().unwrap())
+        .map(|bytes| Multiaddr::try_from(bytes.to_vec()).unwrap());
     told.map(|address| address.to_string()).collect()
 }
 
@@ -210,6 +211,14 @@ fn beside_the_tracker_all_but_the_internet_is_passed_on_to_those_it_reaches() {
         assert_eq!(passed_on(source, "10.0.0.2", &EVERYWHERE), EVERYWHERE[1..2], "{source}");
         assert!(passed_on(source, "20.0.0.3", &EVERYWHERE).is_empty(), "{source}");
     }
+}
+
+#[test]
+fn a_node_in_two_private_networks_is_told_to_each_at_its_address_there() {
+    let both = ["/ip4/10.0.0.1/tcp/1", "/ip4/172.17.0.1/tcp/1"];
+    assert_eq!(passed_on("10.0.0.1", "10.0.0.2", &both), both[..1]);
+    assert_eq!(passed_on("10.0.0.1", "172.17.0.2", &both), both[1..]);
+    assert!(passed_on("10.0.0.1", "192.168.0.2", &both).is_empty());
 }
 
 #[test]

@@ -58,6 +58,18 @@ fn loopback_peers_are_told_of_each_other_and_nobody_else_of_them() {
 }
 
 #[test]
+fn peers_in_other_private_networks_take_the_place_of_few_of_the_own() {
+    let mut world = World::new();
+    for n in 0..100 {
+        world.announce(&peer(&format!("10.0.0.{n}:1")));
+        world.announce(&peer(&format!("192.168.0.{n}:1")));
+    }
+    let told = world.told(&peer("10.0.0.1:1"));
+    assert!(told.iter().all(|address| address.starts_with("10.")), "{told:?}");
+    assert!(told.len() > 35, "{}", told.len());
+}
+
+#[test]
 fn an_ipv4_address_in_ipv6_is_ipv4() {
     let mut world = World::new();
     world.announce(&peer("[::ffff:20.0.0.1]:1"));
@@ -121,6 +133,7 @@ fn any_announce() -> impl Strategy<Value = Announce> {
         (0..40_u32).prop_map(|n| nth(n).source),
         (1..4_u8).prop_map(|n| IpAddr::from([127, 0, 0, n])),
         (1..4_u8).prop_map(|n| IpAddr::from([10, 0, 0, n])),
+        (1..4_u8).prop_map(|n| IpAddr::from([192, 168, 0, n])),
         (0..4_u16).prop_map(|n| IpAddr::from([0x2a00, 0, 0, n, 0, 0, 0, 1])),
         Just(IpAddr::from([0_u8; 4])),
     ];
@@ -159,11 +172,10 @@ proptest! {
             let told: BTreeSet<_> = announced.peers.iter().map(|peer| peer.address).collect();
             prop_assert_eq!(told.len(), announced.peers.len(), "nobody twice");
             prop_assert!(told.len() <= announce.num_want.unwrap_or(50).min(200) as usize);
-            let viewer = Scope::of(announce.source);
             for address in &told {
                 prop_assert!(address.port() != 0);
                 prop_assert!(*address != SocketAddr::new(announce.source, announce.tcp.unwrap().port));
-                prop_assert!(viewer.unwrap().may_learn(Scope::of(address.ip()).unwrap()));
+                prop_assert!(scope::may_learn(announce.source, address.ip()));
             }
             let counts = announced.swarm.counts;
             prop_assert!(counts.complete + counts.incomplete <= u32::try_from(peers_per_swarm).unwrap());
