@@ -15,6 +15,10 @@ use super::scope::{Scope, may_learn};
 use super::swarm::Swarm;
 use super::{Announce, Contact, Progress};
 
+/// Bytes of signed records in one answer: some 150 usual ones. All at their longest would make an answer
+/// of a megabyte to a request of a hundred bytes.
+const RECORD_BYTES_TOLD: usize = 64 * 1024;
+
 /// Where in a swarm an announcer is listed: at most once for BitTorrent and once for libp2p.
 pub(super) struct Entry {
     pub(super) tcp: Option<(SocketAddr, Class)>,
@@ -117,6 +121,12 @@ impl Entry {
         // A peer that announced from several addresses is told of once.
         let mut told = BTreeSet::new();
         let contacts = contacts.into_iter().filter(|(_, key, _)| told.insert(key.peer_id.as_slice()));
+        let mut room = RECORD_BYTES_TOLD;
+        let contacts = contacts.filter(|(_, _, member)| {
+            let left = room.checked_sub(member.value.record().as_bytes().len());
+            room = left.unwrap_or(room);
+            left.is_some()
+        });
         let contacts = contacts.map(|(class, _, member)| (class.progress, Arc::clone(&member.value)));
         Told { peers: peers.collect(), libp2p: contacts.collect() }
     }

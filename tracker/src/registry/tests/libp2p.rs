@@ -267,6 +267,20 @@ fn a_replayed_record_leads_nobody_astray() {
 }
 
 #[test]
+fn long_records_do_not_make_long_answers() {
+    let mut world = World::new();
+    let long = |n| format!("/ip4/127.0.0.1/tcp/{n}/tls/sni/{}/ws", "x".repeat(200));
+    let addresses: Vec<_> = (1..=8).map(long).collect();
+    let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
+    for byte in 1..=50 {
+        world.announce(&node(byte, 1, "127.0.0.1", &addresses).wanting(0));
+    }
+    let told = world.announce(&at(101, "127.0.0.1").wanting(200)).libp2p;
+    let bytes: usize = told.iter().map(|(_, contact)| contact.record().as_bytes().len()).sum();
+    assert!((60_000..=64 * 1024).contains(&bytes), "{bytes}");
+}
+
+#[test]
 fn libp2p_entries_are_accounted_for() {
     let mut world = World::new();
     for byte in 1..20 {
