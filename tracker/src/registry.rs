@@ -36,7 +36,7 @@ pub use scope::Scope;
 pub(crate) use ledger::household;
 
 use entry::{Entry, Told};
-use hashing::{Keyed, KeyedMap};
+use hashing::{Keyed, KeyedMap, shrink};
 use ledger::Ledger;
 use swarm::{SWARM_BYTES, Swarm};
 
@@ -140,7 +140,7 @@ impl Registry {
             if self.sweep_from >= self.swarms.len() {
                 self.sweep_from = 0;
             }
-            let Some((_, swarm)) = self.swarms.get_index_mut(self.sweep_from) else { return };
+            let Some((_, swarm)) = self.swarms.get_index_mut(self.sweep_from) else { break };
             swarm.expire(now, &mut self.ledger);
             if swarm.is_over(now) {
                 self.swarms.swap_remove_index(self.sweep_from);
@@ -148,6 +148,7 @@ impl Registry {
                 self.sweep_from += 1;
             }
         }
+        shrink(&mut self.swarms);
     }
 
     /// Figures of everything.
@@ -249,6 +250,7 @@ impl Registry {
         let Some(at) = least else { return false };
         if let Some((_, mut swarm)) = self.swarms.swap_remove_index(at) {
             swarm.clear(&mut self.ledger);
+            shrink(&mut self.swarms);
             self.evicted_swarms += 1;
         }
         true

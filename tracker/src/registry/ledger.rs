@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::hashing::{Keyed, KeyedMap};
+use super::hashing::{Keyed, KeyedMap, shrink};
 
 /// Counts every entry by where it came from and what it takes.
 #[derive(Clone, Debug)]
@@ -34,6 +34,7 @@ impl Ledger {
             *entries -= 1;
             if *entries == 0 {
                 self.per_source.swap_remove(&household);
+                shrink(&mut self.per_source);
             }
         }
         self.entries = self.entries.saturating_sub(1);
@@ -47,5 +48,20 @@ pub(crate) fn household(ip: IpAddr) -> u64 {
         IpAddr::V4(ip) => u64::from(ip.to_bits()),
         // The top bit keeps them apart from IPv4; no two networks in use differ in it alone.
         IpAddr::V6(ip) => u64::try_from(ip.to_bits() >> 64).expect("64 bits are left") | 1 << 63,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_that_have_gone_take_no_memory() {
+        let mut ledger = Ledger::new(Keyed::new([1; 16]));
+        let sources = || (0..10_000_u32).map(|n| IpAddr::V4(n.into()));
+        sources().for_each(|source| ledger.add(source, 100));
+        sources().for_each(|source| ledger.remove(source, 100));
+        assert_eq!((ledger.entries, ledger.bytes), (0, 0));
+        assert!(ledger.per_source.capacity() < 100, "{}", ledger.per_source.capacity());
     }
 }

@@ -8,7 +8,7 @@ use rand::Rng;
 use rand::seq::index;
 use samara_proto::moment::Moment;
 
-use super::hashing::{Keyed, KeyedMap};
+use super::hashing::{Keyed, KeyedMap, shrink};
 use super::ledger::Ledger;
 use super::{Contact, Progress, Scope};
 
@@ -157,7 +157,7 @@ impl<K: Key, V: Value> Pools<K, V> {
                 ledger.remove(key.source(), Self::cost(&member));
             }
         }
-        self.drop_empty();
+        self.tidy();
     }
 
     /// Forgets peers that have been silent for too long.
@@ -171,7 +171,7 @@ impl<K: Key, V: Value> Pools<K, V> {
                 stays
             });
         }
-        self.drop_empty();
+        self.tidy();
     }
 
     /// Forgets the longest silent of a few peers taken by chance; nothing if there are none.
@@ -184,7 +184,7 @@ impl<K: Key, V: Value> Pools<K, V> {
             && let Some((key, member)) = self.pools[pool].1.swap_remove_index(at)
         {
             ledger.remove(key.source(), Self::cost(&member));
-            self.drop_empty();
+            self.tidy();
         }
     }
 
@@ -237,13 +237,72 @@ impl<K: Key, V: Value> Pools<K, V> {
         None
     }
 
-    fn drop_empty(&mut self) {
+    /// Gives back the memory of peers that have gone.
+    fn tidy(&mut self) {
         self.pools.retain(|(_, pool)| !pool.is_empty());
+        for (_, pool) in &mut self.pools {
+            shrink(pool);
+        }
     }
 
     /// About how many bytes a peer takes: its entry, the map's hash and position with their slack, and its
     /// share of the ledger.
     fn cost(member: &Member<V>) -> usize {
         2 * (size_of::<K>() + size_of::<Member<V>>() + 16) + member.value.extra_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    const CLASS: Class =
+        Class { reach: Reach::V4, scope: Some(Scope::Global), progress: Progress::Downloader };
+
+    impl<K, V> Pools<K, V> {
+        /// Bytes its lists and maps have, whatever is in them.
+        pub(in crate::registry) fn allocated(&self) -> usize {
+            // Of each entry a map keeps the hash, and in a table of their own the position and a byte.
+            let entry = size_of::<(K, Member<V>)>() + size_of::<usize>() + size_of::<usize>() + 1;
+            let maps = self.pools.iter().map(|(_, pool)| pool.capacity() * entry);
+            self.pools.capacity() * size_of::<Pool<K, V>>() + maps.sum::<usize>()
+        }
+    }
+
+    fn key(port: u16) -> SocketAddr {
+        SocketAddr::from(([20, 0, 0, 1], port))
+    }
+
+    #[test]
+    fn peers_that_have_gone_take_no_memory_however_they_went() {
+        let hashing = Keyed::new([1; 16]);
+        let filled = |ledger: &mut Ledger| {
+            let mut pools = Pools::new(hashing);
+            for port in 1..=10_000 {
+                let expires = Moment::from_micros(port.into());
+                let member = Member { expires, has_completed: false, value: [0; 20] };
+                pools.insert(key(port), CLASS, member, ledger);
+            }
+            pools
+        };
+        let mut ledger = Ledger::new(hashing);
+        let (mut removed, mut expired, mut evicted) =
+            (filled(&mut ledger), filled(&mut ledger), filled(&mut ledger));
+        let full = removed.allocated();
+        for port in 1..9_900 {
+            removed.remove(&key(port), &mut ledger);
+        }
+        expired.expire(Moment::from_micros(9_900), &mut ledger);
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for _ in 0..9_900 {
+            evicted.evict(&mut rng, &mut ledger);
+        }
+        for pools in [removed, expired, evicted] {
+            assert!((100..=101).contains(&pools.len()));
+            assert!(pools.allocated() < full / 20, "{} of {full}", pools.allocated());
+        }
     }
 }

@@ -20,8 +20,9 @@ const EXPIRY_PAUSE: Duration = Duration::from_secs(30);
 /// A swarm nobody takes part in is forgotten after this long, and its count of downloads with it.
 const EMPTY_SWARM_LIFE: Duration = Duration::from_secs(24 * 3600);
 
-/// About what an empty swarm takes: itself, its key and its place in the map.
-pub(super) const SWARM_BYTES: u64 = size_of::<Swarm>() as u64 + 64;
+/// About what a swarm takes besides its peers: itself, its key and its place in the map; and what its first
+/// peer makes it allocate, a list of four pools and a map with room for three.
+pub(super) const SWARM_BYTES: u64 = size_of::<Swarm>() as u64 + 64 + 500;
 
 #[derive(Debug)]
 pub(super) struct Swarm {

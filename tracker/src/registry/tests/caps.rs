@@ -97,3 +97,28 @@ fn memory_stays_within_its_limit_in_many_swarms_and_in_one() {
     assert!(many.registry.totals().evicted_swarms > 0);
     assert!(one.registry.totals().evicted_peers > 0);
 }
+
+#[test]
+fn no_swarm_is_accounted_for_with_less_than_it_takes() {
+    let mut world = World::new();
+    for n in 0..100 {
+        world.announce(&nth(n).wanting(0));
+        let swarm = &world.registry.swarms[&HASH];
+        let taken = size_of_val(swarm) + swarm.tcp.allocated() + swarm.libp2p.allocated();
+        let bytes = world.registry.totals().bytes;
+        assert!(bytes >= taken as u64, "{n}: {bytes} for {taken}");
+    }
+}
+
+#[test]
+fn swarms_that_have_gone_take_no_memory() {
+    let mut world = World::new();
+    for n in 0..10_000_u32 {
+        let mut announce = nth(n).wanting(0);
+        announce.info_hash.0[..4].copy_from_slice(&n.to_be_bytes());
+        world.announce(&announce);
+    }
+    world.wait(24 * 3600);
+    world.registry.sweep(world.now, 10_000);
+    assert!(world.registry.swarms.capacity() < 100);
+}
