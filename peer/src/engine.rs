@@ -2,6 +2,7 @@
 //!
 //! This file only routes: each fact goes to the torrent it is about, each timer to what it is for.
 
+pub mod ahead;
 pub mod availability;
 pub mod cancelled;
 pub mod choker;
@@ -27,6 +28,7 @@ use std::collections::{BTreeMap, VecDeque};
 use samara_proto::bitfield::Bitfield;
 use samara_proto::moment::Moment;
 
+use ahead::Ahead;
 use choker::{Choker, Contender};
 use config::EngineConfig;
 use context::Context;
@@ -50,6 +52,7 @@ pub struct Engine {
     /// Every link that is up as the driver sees it, those we ordered to end included.
     routes: BTreeMap<LinkId, TorrentId>,
     reputation: Reputation,
+    ahead: Ahead,
     choker: Choker,
     timers: Timers,
     outcasts: Vec<PeerKey>,
@@ -66,6 +69,7 @@ impl Engine {
             torrents: BTreeMap::new(),
             routes: BTreeMap::new(),
             reputation: Reputation::default(),
+            ahead: Ahead::default(),
             choker: Choker::default(),
             timers: Timers::default(),
             outcasts: Vec::new(),
@@ -306,6 +310,7 @@ impl Engine {
             rng: &mut self.rng,
             outputs: &mut self.outputs,
             reputation: &mut self.reputation,
+            ahead: &mut self.ahead,
             choker: &mut self.choker,
             timers: &mut self.timers,
             outcasts: &mut self.outcasts,

@@ -42,6 +42,9 @@ pub struct EngineConfig {
     pub pipeline_floor_bytes: u64,
     /// Most bytes requested ahead on one link.
     pub pipeline_ceiling_bytes: u64,
+    /// Most bytes requested ahead over all links, but for one block that a link without requests may always
+    /// ask for: what the disk may have to catch up with.
+    pub requested_bytes: u64,
     /// Time that the requests in flight cover beyond twice the bare delay, so that hiccups do not drain
     /// the pipeline.
     pub pipeline_slack: Duration,
@@ -81,6 +84,7 @@ impl Default for EngineConfig {
             upload_window: Duration::from_millis(200),
             pipeline_floor_bytes: 32 * u64::from(BLOCK_LENGTH),
             pipeline_ceiling_bytes: 16 * 1024 * 1024,
+            requested_bytes: 64 * 1024 * 1024,
             pipeline_slack: Duration::from_millis(200),
             snub_after: Duration::from_secs(10),
             withdraw_after: Duration::from_secs(30),

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use samara_proto::moment::Moment;
 
+use super::ahead::Ahead;
 use super::choker::Choker;
 use super::config::EngineConfig;
 use super::event::{LinkId, Output, PeerKey, PeerMessage};
@@ -24,6 +25,8 @@ pub struct Context<'a> {
     pub outputs: &'a mut VecDeque<Output>,
     /// What peers were caught at.
     pub reputation: &'a mut Reputation,
+    /// What is requested over all links.
+    pub ahead: &'a mut Ahead,
     /// The upload slots.
     pub choker: &'a mut Choker,
     /// What to be woken for.

@@ -6,6 +6,8 @@ use std::time::Duration;
 use samara_proto::layout::{BlockRef, PieceIndex};
 use samara_proto::moment::Moment;
 
+use super::ahead::Ahead;
+
 /// What is known of a request in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -30,7 +32,7 @@ pub struct Requests {
 
 impl Requests {
     /// `block` was requested at `now`. Returns false, and changes nothing, if it is in flight already.
-    pub fn insert(&mut self, block: BlockRef, now: Moment) -> bool {
+    pub fn insert(&mut self, block: BlockRef, now: Moment, ahead: &mut Ahead) -> bool {
         if self.by_block.contains_key(&block) {
             return false;
         }
@@ -39,21 +41,23 @@ impl Requests {
         self.by_age.insert(self.sent, block);
         self.sent += 1;
         self.bytes += u64::from(block.length);
+        ahead.add(u64::from(block.length));
         true
     }
 
     /// `block` was answered or withdrawn.
-    pub fn remove(&mut self, block: BlockRef) -> Option<Request> {
+    pub fn remove(&mut self, block: BlockRef, ahead: &mut Ahead) -> Option<Request> {
         let request = self.by_block.remove(&block)?;
         self.by_age.remove(&request.number);
         self.bytes -= u64::from(block.length);
+        ahead.remove(u64::from(block.length));
         Some(request)
     }
 
     /// Takes out every request, oldest first.
-    pub fn take_all(&mut self) -> Vec<BlockRef> {
+    pub fn take_all(&mut self, ahead: &mut Ahead) -> Vec<BlockRef> {
         self.by_block.clear();
-        self.bytes = 0;
+        ahead.remove(std::mem::take(&mut self.bytes));
         std::mem::take(&mut self.by_age).into_values().collect()
     }
 
@@ -135,22 +139,24 @@ mod tests {
 
     #[test]
     fn bytes_in_flight_are_those_inserted_and_not_removed() {
-        let mut requests = Requests::default();
-        assert!(requests.insert(block(1, 0, 100), seconds(0)));
-        assert!(!requests.insert(block(1, 0, 100), seconds(0)));
-        assert!(requests.insert(block(1, 100, 50), seconds(0)));
+        let (mut requests, mut ahead) = (Requests::default(), Ahead::default());
+        assert!(requests.insert(block(1, 0, 100), seconds(0), &mut ahead));
+        assert!(!requests.insert(block(1, 0, 100), seconds(0), &mut ahead));
+        assert!(requests.insert(block(1, 100, 50), seconds(0), &mut ahead));
         assert_eq!((requests.len(), requests.bytes()), (2, 150));
-        assert!(requests.remove(block(1, 0, 100)).is_some_and(|request| request.alone));
-        assert_eq!(requests.remove(block(1, 0, 100)), None);
+        assert_eq!(ahead.share(1000), 850);
+        assert!(requests.remove(block(1, 0, 100), &mut ahead).is_some_and(|request| request.alone));
+        assert_eq!(requests.remove(block(1, 0, 100), &mut ahead), None);
         assert_eq!((requests.len(), requests.bytes()), (1, 50));
-        assert_eq!(requests.take_all(), vec![block(1, 100, 50)]);
+        assert_eq!(requests.take_all(&mut ahead), vec![block(1, 100, 50)]);
         assert_eq!((requests.len(), requests.bytes()), (0, 0));
+        assert_eq!(ahead, Ahead::default());
     }
 
     #[test]
     fn a_long_request_covers_all_its_bytes() {
-        let mut requests = Requests::default();
-        requests.insert(block(1, 100, 300), seconds(0));
+        let (mut requests, mut ahead) = (Requests::default(), Ahead::default());
+        requests.insert(block(1, 100, 300), seconds(0), &mut ahead);
         assert_eq!(requests.covering(PieceIndex(1), 100), Some(block(1, 100, 300)));
         assert_eq!(requests.covering(PieceIndex(1), 399), Some(block(1, 100, 300)));
         assert_eq!(requests.covering(PieceIndex(1), 400), None);
@@ -160,18 +166,18 @@ mod tests {
 
     #[test]
     fn the_requests_of_one_piece_can_be_told_apart() {
-        let mut requests = Requests::default();
+        let (mut requests, mut ahead) = (Requests::default(), Ahead::default());
         for (piece, begin) in [(1, 0), (2, 0), (2, 10), (3, 0)] {
-            requests.insert(block(piece, begin, 10), seconds(0));
+            requests.insert(block(piece, begin, 10), seconds(0), &mut ahead);
         }
         assert_eq!(requests.of_piece(PieceIndex(2)), vec![block(2, 0, 10), block(2, 10, 10)]);
     }
 
     #[test]
     fn a_request_becomes_overdue_once() {
-        let mut requests = Requests::default();
-        requests.insert(block(1, 0, 10), seconds(0));
-        requests.insert(block(2, 0, 10), seconds(5));
+        let (mut requests, mut ahead) = (Requests::default(), Ahead::default());
+        requests.insert(block(1, 0, 10), seconds(0), &mut ahead);
+        requests.insert(block(2, 0, 10), seconds(5), &mut ahead);
         assert_eq!(requests.overdue(seconds(9), Duration::from_secs(10)), vec![]);
         assert_eq!(requests.overdue(seconds(11), Duration::from_secs(10)), vec![block(1, 0, 10)]);
         assert_eq!(requests.overdue(seconds(15), Duration::from_secs(10)), vec![block(2, 0, 10)]);

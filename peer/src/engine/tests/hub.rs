@@ -1,5 +1,6 @@
 //! Several torrents in one engine, and the bounds they share.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -182,4 +183,54 @@ fn a_dialled_link_for_which_there_is_no_place_gives_its_dial_back() {
     let outputs = hub.tell(Input::Connected { torrent: A, peer, link, direction, traits: TRAITS });
     assert_eq!(outputs, vec![Output::Disconnect { link, reason }]);
     assert!(hub.learn(B, 2).iter().any(is_dial), "other torrents go on dialling");
+}
+
+#[test]
+fn links_share_what_may_be_requested_ahead() {
+    const LINKS: u64 = 4;
+    let limit = 32 * u64::from(BLOCK_LENGTH);
+    let config = EngineConfig { requested_bytes: limit, ..EngineConfig::default() };
+    let mut hub = Hub { engine: Engine::new(config, [1; 32]), now: Moment::ZERO };
+    let layout = Arc::new(Layout::single_file(u64::from(400 * BLOCK_LENGTH), BLOCK_LENGTH));
+    for torrent in [A, B] {
+        let content =
+            Content { layout: Arc::clone(&layout), verified: Bitfield::new(400), stored: Vec::new() };
+        hub.tell(Input::AddTorrent { torrent, content, aim: Aim::Fetch });
+    }
+    let mut asked: BTreeMap<u64, VecDeque<BlockRef>> = BTreeMap::new();
+    let note = |asked: &mut BTreeMap<u64, VecDeque<BlockRef>>, outputs: Vec<Output>| {
+        for output in outputs {
+            if let Output::Send { link, message: PeerMessage::Request(block) } = output {
+                asked.entry(link.0).or_default().push_back(block);
+            }
+        }
+        let total: usize = asked.values().map(VecDeque::len).sum();
+        assert!(total as u64 * u64::from(BLOCK_LENGTH) <= limit, "{total} blocks requested");
+    };
+    for link in 1..=LINKS {
+        hub.connect(if link % 2 == 0 { A } else { B }, link, link);
+        hub.say(link, PeerMessage::HaveAll);
+        let outputs = hub.say(link, PeerMessage::Unchoke);
+        note(&mut asked, outputs);
+        assert!(!asked[&link].is_empty(), "nobody is left without");
+    }
+    for _ in 0..40 {
+        hub.now += Duration::from_millis(10);
+        for link in 1..=LINKS {
+            let Some(block) = asked.get_mut(&link).and_then(VecDeque::pop_front) else { continue };
+            let outputs = hub.tell(Input::BlockReceived { link: LinkId(link), block });
+            note(&mut asked, outputs);
+        }
+    }
+    let parts: Vec<usize> = asked.values().map(VecDeque::len).collect();
+    assert!(parts.iter().all(|part| (5..=8).contains(part)), "{parts:?}");
+    // What those who leave had is there for those who stay.
+    for link in 2..=LINKS {
+        hub.tell(Input::Disconnected { link: LinkId(link) });
+        asked.remove(&link);
+    }
+    let block = asked.get_mut(&1).and_then(VecDeque::pop_front).unwrap();
+    let outputs = hub.tell(Input::BlockReceived { link: LinkId(1), block });
+    note(&mut asked, outputs);
+    assert_eq!(asked[&1].len(), 16);
 }

@@ -31,11 +31,13 @@ impl Torrent {
             return;
         }
         let target = peer.pipeline.target(now, context.config);
+        let share = context.ahead.share(context.config.requested_bytes);
         let agreed = peer.traits.request_length.min(context.config.request_length);
-        let max_blocks = peer.pipeline.request_blocks(target, agreed);
+        let max_blocks = peer.pipeline.request_blocks(target.min(share), agreed);
         loop {
             let Some(peer) = self.links.get(&link) else { return };
-            if !has_room(peer, target, max_blocks) {
+            let share = context.ahead.share(context.config.requested_bytes);
+            if !has_room(peer, target.min(share), max_blocks) {
                 self.hungry.remove(&link);
                 return;
             }
@@ -95,7 +97,7 @@ impl Torrent {
             peer.pipeline.on_first_request(context.now);
         }
         peer.current = Some(block.piece);
-        peer.requests.insert(block, context.now);
+        peer.requests.insert(block, context.now, context.ahead);
         context.timers.set_no_later(TimerName::Requests, context.now + REQUESTS_INTERVAL);
         context.send(link, PeerMessage::Request(block));
     }
@@ -120,7 +122,7 @@ impl Torrent {
         }
         peer.heard_at = now;
         peer.cancelled.on_answer(block);
-        let request = peer.requests.remove(block);
+        let request = peer.requests.remove(block, context.ahead);
         let delay = request.map_or(Duration::MAX, |request| now.since(request.sent_at));
         peer.pipeline.on_block(now, block.length, delay, request.is_some_and(|request| request.alone));
         peer.down.add(now, block.length);
@@ -178,7 +180,7 @@ impl Torrent {
     /// Everything that `link` was asked for will not come.
     pub(super) fn release_all(&mut self, link: LinkId, context: &mut Context<'_>) {
         let Some(peer) = self.links.get_mut(&link) else { return };
-        for block in peer.requests.take_all() {
+        for block in peer.requests.take_all(context.ahead) {
             self.freed |= self.picker.on_refused(block, link, context.rng);
         }
     }
@@ -186,7 +188,7 @@ impl Torrent {
     /// One request will not be answered. Whether there was such a request.
     pub(super) fn release(&mut self, link: LinkId, block: BlockRef, context: &mut Context<'_>) -> bool {
         let Some(peer) = self.links.get_mut(&link) else { return false };
-        let was_asked = peer.requests.remove(block).is_some();
+        let was_asked = peer.requests.remove(block, context.ahead).is_some();
         if was_asked {
             self.freed |= self.picker.on_refused(block, link, context.rng);
         }
@@ -272,7 +274,7 @@ fn has_room(peer: &Peer, target: u64, max_blocks: u32) -> bool {
 
 /// Takes a request in flight back.
 fn cancel(link: LinkId, peer: &mut Peer, block: BlockRef, context: &mut Context<'_>) {
-    peer.requests.remove(block);
+    peer.requests.remove(block, context.ahead);
     peer.on_cancelled(block, context.now);
     context.timers.set_no_later(TimerName::Requests, context.now + REQUESTS_INTERVAL);
     context.send(link, PeerMessage::Cancel(block));

@@ -108,7 +108,7 @@ impl Torrent {
         self.hungry.remove(&link);
         // With BEP 6 every request is answered one by one; without, all are dropped in silence.
         if !peer.traits.fast {
-            let dropped = peer.requests.take_all();
+            let dropped = peer.requests.take_all(context.ahead);
             self.withdraw(link, dropped);
         }
     }
