@@ -56,7 +56,7 @@ fn what_a_torrent_cannot_carry_is_refused_by_name() {
         (&socket, "socket is a socket"),
         (&odd, "is not UTF-8"),
         (&empty, "contains no files"),
-        (&cases, "upper and lower case"),
+        (&cases, "another file has the same name"),
     ] {
         let error = made(folder.path()).unwrap_err().to_string();
         assert!(error.contains(text), "{error}");
