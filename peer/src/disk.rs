@@ -5,6 +5,7 @@
 
 mod content;
 mod create;
+mod doubts;
 mod errors;
 mod files;
 mod folder;
@@ -90,8 +91,8 @@ pub enum StoreEvent {
         /// How it ended.
         verdict: Verdict,
     },
-    /// Somebody changed a file that was complete. Its pieces are not served any more unless a later check
-    /// finds them good.
+    /// Somebody changed or removed a file that is only shared. These of its pieces are not served any more
+    /// unless a later check finds them good; the others were found good again.
     Changed {
         /// What happened, as a sentence for the user.
         message: String,

@@ -1,4 +1,4 @@
-//! What the workers do with one torrent's content: write, check, read, and notice changes.
+//! What the workers do with one torrent's content: write, check, read, and look into changes.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,13 +12,24 @@ use samara_proto::layout::{BlockRef, FileIndex, Layout, PieceIndex};
 use samara_proto::metainfo::Metainfo;
 use tokio::sync::mpsc;
 
+use super::doubts::Doubts;
 use super::errors::StoreError;
-use super::files::{Files, Freshness, Place, read_segments};
+use super::files::{Files, Freshness, Place, Stamp, read_segments};
 use super::hasher::{Scratch, Wanted, hash_piece};
 use super::names::shown;
 use super::recheck::is_absence;
 use super::{Access, StoreEvent};
 use crate::engine::event::Verdict;
+
+/// What came of a read.
+pub(super) enum Read {
+    /// The bytes.
+    Bytes(Bytes),
+    /// A file was just seen to be touched: its pieces are in doubt.
+    Touched(FileIndex, Stamp),
+    /// The piece is in doubt.
+    InDoubt,
+}
 
 /// A torrent's files and what is known of them. Calls block; those for one piece must not overlap.
 pub(super) struct Content {
@@ -27,6 +38,8 @@ pub(super) struct Content {
     pub(super) access: Access,
     pub(super) files: Files,
     verified: Mutex<Bitfield>,
+    /// Taken before `verified` where both are.
+    doubts: Mutex<Doubts>,
     /// Pieces of each file that are not verified.
     missing: Vec<AtomicU32>,
     /// Nothing more is written or checked.
@@ -59,6 +72,7 @@ impl Content {
             access,
             files,
             lock: Mutex::new(lock.filter(|_| !verified.is_full())),
+            doubts: Mutex::new(Doubts::new(verified.len())),
             verified: Mutex::new(verified),
             halted: AtomicBool::new(false),
             unsaved: AtomicBool::new(false),
@@ -104,6 +118,14 @@ impl Content {
         if self.verified().get(piece) {
             return Ok(Verdict::Good);
         }
+        if !self.is_good(piece, scratch)? {
+            return Ok(Verdict::Bad);
+        }
+        self.accept(piece).map(|()| Verdict::Good)
+    }
+
+    /// Whether the bytes of a piece are the torrent's.
+    fn is_good(&self, piece: PieceIndex, scratch: &mut Scratch) -> Result<bool, StoreError> {
         let check = self.metainfo.piece_check(piece).ok_or(StoreError::HashUnknown(piece))?;
         let mut vanished = None;
         let hashes = hash_piece(&self.layout, piece, Wanted::by(&check), scratch, |stride, bytes| {
@@ -117,10 +139,9 @@ impl Content {
             })
         });
         match hashes {
-            Ok(hashes) if hashes.satisfy(&check) => self.accept(piece).map(|()| Verdict::Good),
-            Ok(_) => Ok(Verdict::Bad),
+            Ok(hashes) => Ok(hashes.satisfy(&check)),
             Err(error) if let Some(file) = vanished => Err(self.failure("read", file, error)),
-            Err(error) if is_absence(&error) => Ok(Verdict::Bad),
+            Err(error) if is_absence(&error) => Ok(false),
             Err(error) => Err(StoreError::file("read", self.path_in(piece), error)),
         }
     }
@@ -151,16 +172,26 @@ impl Content {
     }
 
     /// Reads a block of a verified piece, after a look at whether its files are still the same.
-    pub(super) fn read_now(&self, block: BlockRef) -> Result<Bytes, StoreError> {
+    pub(super) fn read_now(&self, block: BlockRef) -> Result<Read, StoreError> {
         if !self.verified().get(block.piece) {
             return Err(StoreError::NotVerified(block.piece));
         }
         let files = self.layout.segments(block).filter_map(|segment| segment.file);
         for file in files {
-            if self.files.freshness(file) == Freshness::Changed {
-                self.lose(file);
-                return Err(StoreError::NotVerified(block.piece));
+            match self.files.freshness(file) {
+                Freshness::Same => {}
+                Freshness::Touched(stamp) => {
+                    self.doubts().raise(self.layout.pieces_of(file), &self.verified());
+                    return Ok(Read::Touched(file, stamp));
+                }
+                Freshness::Lost => {
+                    self.lose(file);
+                    return Err(StoreError::NotVerified(block.piece));
+                }
             }
+        }
+        if self.is_in_doubt(block.piece) {
+            return Ok(Read::InDoubt);
         }
         let mut bytes = vec![0; block.length as usize];
         let read = read_segments(&self.layout, block, &mut bytes, |file, offset, part| {
@@ -172,29 +203,75 @@ impl Content {
             })
         });
         read.map_err(|error| StoreError::file("read", self.path_in(block.piece), error))?;
-        Ok(bytes.into())
+        Ok(Read::Bytes(bytes.into()))
     }
 
-    /// Takes back what was said of a file that somebody changed.
+    /// Whether a piece must be hashed again before it is served.
+    pub(super) fn is_in_doubt(&self, piece: PieceIndex) -> bool {
+        self.doubts().about(piece).is_some()
+    }
+
+    /// Hashes a piece again if it is in doubt. Afterwards it is not, unless a file was touched meanwhile.
+    pub(super) fn settle(&self, piece: PieceIndex, scratch: &mut Scratch) -> Result<(), StoreError> {
+        let Some(begun) = self.doubts().about(piece) else { return Ok(()) };
+        let is_good = self.is_good(piece, scratch)?;
+        let mut doubts = self.doubts();
+        if doubts.settle(piece, begun) && !is_good && self.forget(piece, &mut self.verified()) {
+            doubts.add_bad(piece);
+        }
+        Ok(())
+    }
+
+    /// Reports the pieces of a touched file that were found bad since the last time.
+    pub(super) fn report_bad(&self, file: FileIndex) {
+        let pieces = self.doubts().take_bad(&self.layout.pieces_of(file));
+        if !pieces.is_empty() {
+            self.report_lost(file, pieces);
+        }
+    }
+
+    /// Notes that every piece of a touched file was hashed again since it had this stamp.
+    pub(super) fn settled(&self, file: FileIndex, stamp: Stamp) {
+        self.files.checked(file, stamp);
+        self.unsaved.store(true, Ordering::Release);
+    }
+
+    /// Takes back what was said of a file that somebody removed or made shorter or longer.
     fn lose(&self, file: FileIndex) {
         let mut verified = self.verified();
-        let pieces: Vec<PieceIndex> =
-            self.layout.pieces_of(file).map(PieceIndex).filter(|&piece| verified.clear(piece)).collect();
-        for &piece in &pieces {
+        let pieces = self.layout.pieces_of(file).map(PieceIndex);
+        let pieces = pieces.filter(|&piece| self.forget(piece, &mut verified)).collect();
+        drop(verified);
+        self.report_lost(file, pieces);
+    }
+
+    /// Takes back that a piece is verified; whether it was.
+    fn forget(&self, piece: PieceIndex, verified: &mut Bitfield) -> bool {
+        let was_verified = verified.clear(piece);
+        if was_verified {
             for file in self.files_of(piece) {
                 self.missing[file.0 as usize].fetch_add(1, Ordering::AcqRel);
             }
         }
-        drop(verified);
+        was_verified
+    }
+
+    fn report_lost(&self, file: FileIndex, pieces: Vec<PieceIndex>) {
         self.unsaved.store(true, Ordering::Release);
         let path = self.files.current_path(file);
-        if self.files.place(file) == Place::Partial && self.access == Access::ReadWrite {
+        if self.access == Access::ReadWrite {
+            // A complete file is never written to, so nothing can replace them before the next start.
             self.fail(StoreError::Changed { path });
         } else if !pieces.is_empty() {
-            let name = shown(&path);
-            let message = format!("{name} was changed or removed; its pieces are not shared any more");
+            let (name, lost, all) = (shown(&path), pieces.len(), self.layout.pieces_of(file).len());
+            let message =
+                format!("{name} was changed or removed; {lost} of its {all} pieces are not shared any more");
             _ = self.events.send(StoreEvent::Changed { message, pieces });
         }
+    }
+
+    fn doubts(&self) -> MutexGuard<'_, Doubts> {
+        self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The files with bytes in a piece.

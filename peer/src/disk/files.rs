@@ -42,8 +42,10 @@ pub(super) enum Place {
 pub(super) enum Freshness {
     /// It is.
     Same,
-    /// Somebody changed, replaced or removed it.
-    Changed,
+    /// Somebody changed or replaced it, or perhaps only its time: it may be the same still.
+    Touched(Stamp),
+    /// Somebody removed it or changed its length.
+    Lost,
 }
 
 /// The files of one torrent.
@@ -69,7 +71,15 @@ struct State {
     place: Place,
     /// Of a complete file, when its pieces were checked.
     stamp: Option<Stamp>,
+    /// As it was when we looked last.
+    seen: Option<Stamp>,
     looked: Option<Instant>,
+}
+
+impl State {
+    fn new(place: Place, stamp: Option<Stamp>) -> Self {
+        Self { place, stamp, seen: stamp, looked: None }
+    }
 }
 
 impl Files {
@@ -85,7 +95,7 @@ impl Files {
         let entries = names.into_iter().enumerate().map(|(index, names)| Entry {
             names,
             size: layout.file_size(FileIndex(index as u32)),
-            state: Mutex::new(State { place: Place::Missing, stamp: None, looked: None }),
+            state: Mutex::new(State::new(Place::Missing, None)),
             dirty: AtomicBool::new(false),
         });
         Self { dir, base, access, number: handles.store_number(), entries: entries.collect(), handles }
@@ -118,7 +128,7 @@ impl Files {
 
     /// Notes where a file was found.
     pub(super) fn found(&self, file: FileIndex, place: Place, stamp: Option<Stamp>) {
-        *self.lock(file) = State { place, stamp, looked: None };
+        *self.lock(file) = State::new(place, stamp);
     }
 
     /// Where a file is, for messages.
@@ -157,19 +167,34 @@ impl Files {
         if state.place != Place::Complete || state.looked.is_some_and(|at| at.elapsed() < LOOK_AGAIN) {
             return Freshness::Same;
         }
-        let now = self.look(&self.names(file).complete).ok().flatten();
         state.looked = Some(Instant::now());
-        if now.is_some() && now == state.stamp {
+        let now = match self.dir.symlink_metadata(&self.names(file).complete) {
+            Ok(metadata) => metadata.is_file().then(|| stamp_of(&metadata)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            // It cannot be found out now, which says nothing about the file.
+            Err(_) => return Freshness::Same,
+        };
+        if now == state.seen {
             return Freshness::Same;
         }
-        state.stamp = now;
+        state.seen = now;
         self.handles.close(self.number, file);
-        Freshness::Changed
+        match now {
+            Some(stamp) if stamp.size == self.size(file) => Freshness::Touched(stamp),
+            _ => {
+                state.stamp = now;
+                Freshness::Lost
+            }
+        }
     }
 
-    /// Fills `buffer` with the bytes of `block`: zeros for padding.
-    pub(super) fn read_block(&self, layout: &Layout, block: BlockRef, buffer: &mut [u8]) -> io::Result<()> {
-        read_segments(layout, block, buffer, |file, offset, part| self.read(file, offset, part))
+    /// Notes that a file's pieces were checked again since its stamp became this, unless it has changed.
+    pub(super) fn checked(&self, file: FileIndex, stamp: Stamp) {
+        let mut state = self.lock(file);
+        let now = self.look(&self.names(file).complete).ok().flatten();
+        if now == Some(stamp) && state.seen == now {
+            state.stamp = now;
+        }
     }
 
     /// Fills `buffer` from `offset` of a file.
@@ -273,7 +298,7 @@ impl Files {
         let names = self.names(file);
         self.handles.close(self.number, file);
         self.rename(&names.partial, &names.complete)?;
-        *state = State { place: Place::Complete, stamp: self.look(&names.complete)?, looked: None };
+        *state = State::new(Place::Complete, self.look(&names.complete)?);
         Ok(())
     }
 
@@ -286,7 +311,7 @@ impl Files {
         let names = self.names(file);
         self.handles.close(self.number, file);
         self.rename(&names.complete, &names.partial)?;
-        *state = State { place: Place::Partial, stamp: None, looked: None };
+        *state = State::new(Place::Partial, None);
         Ok(())
     }
 
@@ -317,7 +342,7 @@ impl Files {
         }
         let path = &self.names(file).complete;
         self.dir.open_with(path, OpenOptions::new().write(true).create_new(true))?;
-        *state = State { place: Place::Complete, stamp: self.look(path)?, looked: None };
+        *state = State::new(Place::Complete, self.look(path)?);
         Ok(())
     }
 

@@ -2,15 +2,17 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use samara_proto::bitfield::Bitfield;
-use samara_proto::layout::{BlockRef, PieceIndex};
+use samara_proto::layout::{BlockRef, FileIndex, PieceIndex};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::content::Content;
+use super::content::{Content, Read};
 use super::errors::{OpenError, StoreError};
+use super::files::Stamp;
 use super::hasher::Scratch;
 use super::opening::{Opened, Opening};
 use super::pool::{DiskPool, Job};
@@ -23,6 +25,9 @@ const READ_LENGTH: u32 = 1 << 20;
 /// How often what is known is saved: a killed process hashes what it got since then again, and every save
 /// makes the disk write everything out.
 const SAVE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How often the bad pieces of a touched file are told while it is hashed again: many at a time.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// One torrent's files. Cheap to clone; the files are closed and unlocked when the last clone is gone and
 /// what is queued is done.
@@ -111,18 +116,35 @@ impl Store {
         self.queue(piece, move |content, scratch| content.check_now(piece, scratch)).await
     }
 
-    /// The bytes of a block of a verified piece.
+    /// The bytes of a block of a verified piece. If its file was touched, the piece is hashed first.
     ///
     /// # Errors
     /// If the block is not the torrent's or longer than 1 MiB, its piece is not verified, or its file was
-    /// changed; then [`StoreEvent::Changed`](super::StoreEvent::Changed) says so too.
+    /// changed; then [`StoreEvent::Changed`](super::StoreEvent::Changed) or
+    /// [`StoreEvent::Failed`](super::StoreEvent::Failed) says so too.
     pub async fn read_block(&self, block: BlockRef) -> Result<Bytes, StoreError> {
         if !self.inner.content.layout.contains(block) || block.length > READ_LENGTH {
             return Err(StoreError::NoSuchBlock(block));
         }
+        loop {
+            match self.try_read(block).await? {
+                Read::Bytes(bytes) => return Ok(bytes),
+                Read::Touched(..) | Read::InDoubt => self.inner.settle(block.piece).await?,
+            }
+        }
+    }
+
+    async fn try_read(&self, block: BlockRef) -> Result<Read, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let inner = self.inner.clone();
-        let job: Job = Box::new(move |_| _ = reply.send(inner.content.read_now(block)));
+        let (inner, runtime) = (self.inner.clone(), Handle::current());
+        let job: Job = Box::new(move |_| {
+            let read = inner.content.read_now(block);
+            // From here, because whoever reads may not wait for the answer.
+            if let Ok(Read::Touched(file, stamp)) = read {
+                runtime.spawn(hash_again(Arc::downgrade(&inner), file, stamp));
+            }
+            _ = reply.send(read);
+        });
         self.inner.pool.run_anywhere(job).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
@@ -159,8 +181,7 @@ impl Store {
         }
         let inner = self.inner.clone();
         let job: Job = Box::new(move |scratch| work(&inner.content, scratch));
-        let key = self.inner.number.wrapping_add(u64::from(piece.0));
-        self.inner.pool.run_keyed(key, job).await.map_err(|_| StoreError::Closed)
+        self.inner.pool.run_keyed(self.inner.key(piece), job).await.map_err(|_| StoreError::Closed)
     }
 
     /// Waits until every worker has done what was queued before.
@@ -208,6 +229,28 @@ fn open_now(
     Ok((Store { inner: Arc::new(inner) }, found))
 }
 
+/// Settles what is in doubt of a touched file, a piece at a time so that other work gets its turn.
+async fn hash_again(inner: Weak<Inner>, file: FileIndex, stamp: Stamp) {
+    let Some(pieces) = inner.upgrade().map(|inner| inner.content.layout.pieces_of(file)) else { return };
+    let mut reported = Instant::now();
+    for piece in pieces.map(PieceIndex) {
+        let Some(inner) = inner.upgrade() else { return };
+        while inner.content.is_in_doubt(piece) {
+            if let Err(error) = inner.settle(piece).await {
+                tracing::warn!(%error, piece = piece.0, "a changed piece could not be hashed");
+                return inner.content.report_bad(file);
+            }
+        }
+        if reported.elapsed() >= REPORT_INTERVAL {
+            inner.content.report_bad(file);
+            reported = Instant::now();
+        }
+    }
+    let Some(inner) = inner.upgrade() else { return };
+    inner.content.report_bad(file);
+    inner.content.settled(file, stamp);
+}
+
 async fn save_now_and_then(inner: Weak<Inner>) {
     loop {
         tokio::time::sleep(SAVE_INTERVAL).await;
@@ -229,6 +272,20 @@ async fn save(inner: Arc<Inner>, stop: Stop) -> Result<(), StoreError> {
 }
 
 impl Inner {
+    /// Jobs for one piece have the same key.
+    fn key(&self, piece: PieceIndex) -> u64 {
+        self.number.wrapping_add(u64::from(piece.0))
+    }
+
+    /// Hashes a piece again if it is in doubt.
+    async fn settle(self: &Arc<Self>, piece: PieceIndex) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let inner = self.clone();
+        let job: Job = Box::new(move |scratch| _ = reply.send(inner.content.settle(piece, scratch)));
+        self.pool.run_keyed(self.key(piece), job).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
     /// Forces what is verified to the disk, then writes down that it is there.
     fn save(&self, stop: Stop) -> Result<(), StoreError> {
         let _one_at_a_time = self.saving.lock().unwrap_or_else(PoisonError::into_inner);

@@ -73,6 +73,90 @@ async fn a_seed_with_a_missing_or_wrong_file_offers_the_rest() {
     assert_eq!(fs::read(source.root().join("top/b")).unwrap(), b"short");
 }
 
+/// Gives a file a modification time that no other change gives it.
+fn touch(path: &Path) {
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(1_000_000_000)).unwrap();
+}
+
+/// Reads one block of every piece until a second has passed, after which every change has been noticed.
+async fn read_for_a_while(opened: &Opened, source: &Source) {
+    let end = tokio::time::Instant::now() + Duration::from_millis(1300);
+    while tokio::time::Instant::now() < end {
+        for piece in pieces(&source.metainfo) {
+            source.read(&opened.store, source.metainfo.layout().block(piece, 0)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_was_only_touched_goes_on_being_served() {
+    let source = Source::new(&[("a", 70_000), ("b", 50_000)], 16_384, Format::V1);
+    let (target, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let seed = seed(&source).await;
+    let mut leech = get(&source, target.path(), Some(state.path())).await;
+    leech.fetch(&seed.store, &source.metainfo, pieces(&source.metainfo)).await;
+    read_for_a_while(&leech, &source).await;
+    touch(&target.path().join("top/a"));
+    read_for_a_while(&leech, &source).await;
+    assert!(leech.store.verified().is_full());
+    assert!(leech.events.try_recv().is_err());
+    settled(leech).await;
+
+    let again = get(&source, target.path(), Some(state.path())).await;
+    assert_eq!(again.hashed, 0, "the new modification time is not remembered");
+}
+
+#[tokio::test]
+async fn of_a_changed_file_only_the_bad_pieces_are_lost() {
+    let source = Source::single();
+    let mut seed = seed(&source).await;
+    let layout = source.metainfo.layout().clone();
+    damage(&source.root().join("content.bin"));
+    assert_eq!(until_changed(&mut seed, layout.block(PieceIndex(1), 0)).await, [PieceIndex(1)]);
+    for piece in [0, 2, 3, 4, 5] {
+        source.read(&seed.store, layout.block(PieceIndex(piece), 0)).await;
+    }
+    assert!(seed.events.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_download_whose_complete_file_was_changed_says_how_to_repair_it_and_leaves_it_alone() {
+    let source = Source::single();
+    let (seed, target) = (seed(&source).await, tempfile::tempdir().unwrap());
+    let mut leech = get(&source, target.path(), None).await;
+    leech.fetch(&seed.store, &source.metainfo, pieces(&source.metainfo)).await;
+    let path = target.path().join("content.bin");
+    damage(&path);
+    let damaged = fs::read(&path).unwrap();
+    let block = source.metainfo.layout().block(PieceIndex(1), 0);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while leech.store.read_block(block).await.is_ok() {
+        assert!(tokio::time::Instant::now() < deadline, "never noticed");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    match leech.next().await {
+        StoreEvent::Failed(error @ StoreError::Changed { .. }) => {
+            assert!(error.to_string().ends_with("run the same command again to repair it"), "{error}");
+        }
+        other => panic!("unexpected {other:?}"),
+    }
+    settled(leech).await;
+    assert_eq!(tree(target.path()), BTreeMap::from([(PathBuf::from("content.bin"), damaged)]));
+
+    let mut again = get(&source, target.path(), None).await;
+    again.fetch(&seed.store, &source.metainfo, [PieceIndex(1)]).await;
+    assert_eq!(tree(target.path()), tree(source.root()));
+}
+
+/// Changes a byte of the second piece, with no change of length.
+fn damage(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[40_000] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
 /// Writes the blocks of a piece, orders its check, and returns what the failure says.
 async fn failure(seed: &Opened, leech: &mut Opened, metainfo: &Metainfo, piece: PieceIndex) -> String {
     for block in blocks(metainfo, piece) {
