@@ -32,7 +32,7 @@ use ahead::Ahead;
 use choker::{Choker, Contender};
 use config::EngineConfig;
 use context::Context;
-use event::{DisconnectReason, Input, LinkId, Offence, Output, PeerKey, TorrentId};
+use event::{Direction, DisconnectReason, Input, LinkId, Offence, Output, PeerKey, TorrentId};
 use reputation::Reputation;
 use rng::EngineRng;
 use stats::{EngineStats, LinkStats};
@@ -171,7 +171,9 @@ impl Engine {
                         DisconnectReason::TorrentRemoved
                     };
                     self.outputs.push_back(Output::Disconnect { link, reason });
-                    self.with(torrent, |torrent, context| torrent.on_dial_failed(peer, context));
+                    if direction == Direction::Outbound {
+                        self.with(torrent, |torrent, context| torrent.on_dial_failed(peer, context));
+                    }
                 } else {
                     self.with(torrent, |torrent, context| {
                         torrent.on_connected(link, peer, direction, traits, context);
