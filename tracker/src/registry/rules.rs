@@ -26,7 +26,7 @@ impl Default for Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pace {
-    /// Seconds between the announces of a peer of a young or small swarm.
+    /// Seconds between the announces of a peer of a young or small swarm; up to a fifth is added by chance.
     pub interval_secs: u32,
     /// The same when there is much to do: it is never longer.
     pub max_interval_secs: u32,

@@ -180,7 +180,7 @@ proptest! {
             let counts = announced.swarm.counts;
             prop_assert!(counts.complete + counts.incomplete <= u32::try_from(peers_per_swarm).unwrap());
             prop_assert!(announced.min_interval_secs <= announced.interval_secs);
-            prop_assert!((270..=1800).contains(&announced.interval_secs));
+            prop_assert!((300..=1800).contains(&announced.interval_secs));
 
             let totals = world.registry.totals();
             prop_assert!(totals.swarms <= u64::try_from(swarms).unwrap());
