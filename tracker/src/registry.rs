@@ -205,7 +205,7 @@ impl Registry {
         Announced {
             swarm: self.scraped(info_hash),
             interval_secs,
-            min_interval_secs: self.pace.min_interval_secs.min(interval_secs),
+            min_interval_secs: interval::min_interval_secs(&self.pace, interval_secs),
             peers: told.peers,
             libp2p: told.libp2p,
         }

@@ -42,6 +42,14 @@ pub(super) fn interval_secs(
     ((f64::from(interval) * factor) as u32).clamp(1, longest.max(1))
 }
 
+/// Seconds that a peer must wait whatever happens, when it was told to come back after `interval_secs`. They
+/// grow with the load as that does, since some clients wait no longer; but nobody needs to miss an announce.
+pub(super) fn min_interval_secs(pace: &Pace, interval_secs: u32) -> u32 {
+    let by_load =
+        u64::from(pace.min_interval_secs) * u64::from(interval_secs) / u64::from(pace.interval_secs.max(1));
+    u32::try_from(by_load).unwrap_or(u32::MAX).min(interval_secs / 2)
+}
+
 /// How long a peer stays listed that was told to come back after `interval_secs`: it may miss one announce,
 /// and be late.
 pub(super) fn lifetime(interval_secs: u32) -> Duration {
@@ -95,6 +103,16 @@ mod tests {
     fn the_longest_intervals_are_spread_too() {
         let (least, most) = least_and_most(10_000, 100_000_000);
         assert!((1500..=1510).contains(&least) && (1790..=1800).contains(&most), "{least} to {most}");
+    }
+
+    #[test]
+    fn the_least_wait_grows_with_the_interval_up_to_half_of_it() {
+        let pace = Pace::default();
+        assert_eq!([300, 600, 1800].map(|secs| min_interval_secs(&pace, secs)), [30, 60, 180]);
+        let strict = Pace { min_interval_secs: 250, ..pace };
+        assert_eq!([300, 600, 1800].map(|secs| min_interval_secs(&strict, secs)), [150, 300, 900]);
+        let careless = Pace { interval_secs: 0, min_interval_secs: u32::MAX, ..pace };
+        assert_eq!([1, u32::MAX].map(|secs| min_interval_secs(&careless, secs)), [0, u32::MAX / 2]);
     }
 
     #[test]

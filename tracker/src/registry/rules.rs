@@ -30,7 +30,8 @@ pub struct Pace {
     pub interval_secs: u32,
     /// The same when there is much to do: it is never longer.
     pub max_interval_secs: u32,
-    /// Seconds a client must wait whatever happens; small, as some clients wait just that long.
+    /// Seconds a client must wait whatever happens; small, as some clients wait just that long. They grow
+    /// with the interval, and are never more than half of it.
     pub min_interval_secs: u32,
     /// Announces a second to aim at: with more peers, intervals grow.
     pub announces_per_sec: u32,

@@ -32,7 +32,14 @@ impl World {
     }
 
     fn with(limits: Limits) -> Self {
-        let registry = Registry::new(limits, Pace::default(), [9; 16]);
+        Self::of(Registry::new(limits, Pace::default(), [9; 16]))
+    }
+
+    fn with_pace(pace: Pace) -> Self {
+        Self::of(Registry::new(Limits::default(), pace, [9; 16]))
+    }
+
+    fn of(registry: Registry) -> Self {
         Self { registry, rng: ChaCha8Rng::seed_from_u64(1), now: Moment::ZERO }
     }
 

@@ -171,3 +171,14 @@ fn totals_return_to_nothing_when_everybody_has_left() {
     world.registry.sweep(world.now, 1);
     assert_eq!(world.registry.totals(), Totals::default());
 }
+
+#[test]
+fn when_there_is_much_to_do_no_client_may_come_as_often() {
+    let mut world = World::with_pace(Pace { announces_per_sec: 1, ..Pace::default() });
+    for n in 0..2000 {
+        world.announce(&nth(n).wanting(0));
+    }
+    world.wait(300);
+    let busy = world.announce(&nth(1));
+    assert!(busy.interval_secs >= 1500 && busy.min_interval_secs >= 150, "{busy:?}");
+}

@@ -179,7 +179,7 @@ proptest! {
             }
             let counts = announced.swarm.counts;
             prop_assert!(counts.complete + counts.incomplete <= u32::try_from(peers_per_swarm).unwrap());
-            prop_assert!(announced.min_interval_secs <= announced.interval_secs);
+            prop_assert!(announced.min_interval_secs <= announced.interval_secs / 2);
             prop_assert!((300..=1800).contains(&announced.interval_secs));
 
             let totals = world.registry.totals();
