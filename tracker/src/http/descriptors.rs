@@ -2,9 +2,11 @@
 
 #[cfg(unix)]
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+#[cfg(unix)]
 use tracing::warn;
 
 /// Descriptors for everything but connections: listeners, logs, and whatever else the process does.
+#[cfg(unix)]
 const OTHERS: u64 = 64;
 
 /// How many of `wanted` connections there can be. The limit on open files is raised as far as they need
