@@ -11,6 +11,7 @@ mod files;
 mod folder;
 mod handles;
 mod hasher;
+mod layers;
 mod names;
 mod opening;
 mod pool;

@@ -64,6 +64,13 @@ pub(crate) enum Work {
         /// How it went.
         result: Box<Result<Opened, OpenError>>,
     },
+    /// A torrent's files cannot be checked before peers gave its piece layers.
+    LayersMissing {
+        /// Which torrent.
+        torrent: TorrentId,
+        /// What is known of it.
+        metainfo: Arc<Metainfo>,
+    },
     /// A peer was asked for metainfo.
     Fetched(Fetched),
     /// A complete torrent has its final names and is safely on disk, or not.
@@ -299,6 +306,9 @@ impl NodeLoop {
         match work {
             Work::Shaken(setup) => self.on_shaken(*setup),
             Work::Opened { torrent, result } => self.on_opened(torrent, *result),
+            Work::LayersMissing { torrent, metainfo } => {
+                self.fetch(torrent, Some(Arc::unwrap_or_clone(metainfo)));
+            }
             Work::Fetched(fetched) => self.on_fetched(fetched),
             Work::Finished { torrent, result } => self.on_finished(torrent, result),
         }

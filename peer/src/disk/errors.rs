@@ -55,7 +55,7 @@ pub enum OpenError {
         /// Bytes that there is room for.
         free_bytes: u64,
     },
-    /// A file that seems complete cannot be judged before its piece hashes are known.
+    /// A file to download cannot be checked before its piece hashes are known, nor is it there as a whole.
     #[error("{} cannot be checked: its piece hashes are not known yet", shown(path))]
     HashesUnknown {
         /// Which.

@@ -1,7 +1,6 @@
 //! Opening a torrent's files: what is ours, what is not, what needs hashing, and whether there is room.
 
 use std::io;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -13,6 +12,7 @@ use samara_proto::metainfo::Metainfo;
 use super::errors::OpenError;
 use super::files::{Files, Place};
 use super::folder::{self, Lock};
+use super::layers::{compute_layers, is_whole, unknown_layers};
 use super::names::{file_names, shown};
 use super::pool::DiskPool;
 use super::recheck::{Effort, check_files};
@@ -41,7 +41,7 @@ pub(super) struct Opening<'a> {
 
 impl Opening<'_> {
     /// Looks at every file, hashes those that nothing vouches for, and settles their names.
-    pub(super) fn run(&self, progress: impl FnMut(u32, u32) + Send) -> Result<Opened, OpenError> {
+    pub(super) fn run(&self, mut progress: impl FnMut(u32, u32) + Send) -> Result<Opened, OpenError> {
         let layout: &Layout = self.metainfo.layout();
         let folder = folder::open(self.metainfo, self.root, self.access)?;
         let mut lock = self.lock_folder(&folder.0)?;
@@ -50,15 +50,19 @@ impl Opening<'_> {
         let resume = self.resume.and_then(|resume| resume.load(layout));
         let mut warnings = Vec::new();
         let vouched = self.survey(&files, resume.as_ref(), &mut warnings)?;
+        let effort = Effort { threads: self.pool.workers(), cancelled: self.cancelled };
+        let whole = self.learn_layers(&files, &effort, &mut progress)?;
         if self.access == Access::ReadWrite {
             self.check_room(&files)?;
             self.prepare(&files)?;
             lock = lock.map_or_else(|| self.lock_single_file(&files), |lock| Ok(Some(lock)))?;
         }
-        let trusted = trusted_pieces(layout, resume.as_ref(), &vouched);
+        let mut trusted = trusted_pieces(layout, resume.as_ref(), &vouched);
         let known = trusted.count_ones();
-        let effort = Effort { threads: self.threads(), cancelled: self.cancelled };
-        let checked = check_files(self.metainfo, &files, trusted, &effort, progress)
+        for piece in whole.into_iter().flat_map(|file| layout.pieces_of(file)) {
+            trusted.set(PieceIndex(piece));
+        }
+        let checked = check_files(self.metainfo, &files, trusted, &effort, &mut progress)
             .map_err(|(path, source)| OpenError::File { path, source })?;
         if self.cancelled.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(OpenError::Interrupted);
@@ -72,8 +76,23 @@ impl Opening<'_> {
         Ok(Opened { files, found, learnt, lock })
     }
 
-    fn threads(&self) -> NonZeroUsize {
-        self.pool.workers()
+    /// Computes the piece layers that the metainfo lacks from files that are there, and returns those files.
+    /// What is to be downloaded needs all layers; nothing was made yet if it cannot have them.
+    fn learn_layers(
+        &self,
+        files: &Files,
+        effort: &Effort<'_>,
+        progress: &mut (impl FnMut(u32, u32) + Send),
+    ) -> Result<Vec<FileIndex>, OpenError> {
+        let needed = |file: Option<FileIndex>| match file.filter(|_| self.access == Access::ReadWrite) {
+            Some(file) => Err(OpenError::HashesUnknown { path: files.current_path(file) }),
+            None => Ok(()),
+        };
+        needed(unknown_layers(self.metainfo).find(|&file| !is_whole(files, file)))?;
+        let whole = compute_layers(self.metainfo, files, effort, progress)
+            .map_err(|(path, source)| OpenError::File { path, source })?;
+        needed(unknown_layers(self.metainfo).next())?;
+        Ok(whole)
     }
 
     /// Locks the folder of a torrent of many files that will be written to.
@@ -211,9 +230,6 @@ impl Opening<'_> {
                 }
                 Place::Complete if good < all => {
                     let ours = good > 0 || resume.is_some_and(|resume| resume.knows(file));
-                    if pieces.clone().any(|piece| self.metainfo.piece_check(piece).is_none()) {
-                        return Err(OpenError::HashesUnknown { path });
-                    }
                     if !ours {
                         let why = "it is not the torrent's file, although it is as long".to_owned();
                         return Err(OpenError::Foreign { path, why });

@@ -40,7 +40,7 @@ pub(super) fn check_files(
     files: &Files,
     trusted: Bitfield,
     effort: &Effort<'_>,
-    mut progress: impl FnMut(u32, u32) + Send,
+    progress: &mut (impl FnMut(u32, u32) + Send),
 ) -> Result<Checked, (PathBuf, io::Error)> {
     let layout: &Layout = metainfo.layout();
     let pieces: Vec<PieceIndex> =

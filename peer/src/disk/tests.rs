@@ -4,6 +4,7 @@ mod changes;
 mod create;
 mod foreign;
 mod full;
+mod layers;
 mod resume;
 mod transfer;
 

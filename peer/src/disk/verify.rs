@@ -12,6 +12,7 @@ use samara_proto::metainfo::Metainfo;
 use super::errors::OpenError;
 use super::files::{Files, Place};
 use super::handles::Handles;
+use super::layers::{compute_layers, unknown_layers};
 use super::names::{content_root, file_names, shown};
 use super::pool::cores;
 use super::recheck::{Effort, check_files};
@@ -31,9 +32,13 @@ pub enum VerifyError {
         /// Why.
         source: io::Error,
     },
-    /// The metainfo does not say what the pieces shall be.
-    #[error("the torrent file has no hashes for piece {0}: only peers can supply them")]
-    HashesUnknown(PieceIndex),
+    /// A file is not what it should be, and the metainfo does not say what its pieces shall be.
+    #[error(
+        "{} is incomplete or damaged, and the torrent file has no piece hashes to tell where: samara get \
+         asks peers for them",
+        shown(.0)
+    )]
+    HashesUnknown(PathBuf),
 }
 
 /// What is on disk of a torrent.
@@ -60,15 +65,10 @@ pub struct VerifyReport {
 pub fn verify(
     metainfo: &Metainfo,
     dir: &Path,
-    progress: impl FnMut(u32, u32) + Send,
+    mut progress: impl FnMut(u32, u32) + Send,
 ) -> Result<VerifyReport, VerifyError> {
     let layout = metainfo.layout();
     let pieces_total = layout.piece_count();
-    if let Some(piece) =
-        (0..pieces_total).map(PieceIndex).find(|&piece| metainfo.piece_check(piece).is_none())
-    {
-        return Err(VerifyError::HashesUnknown(piece));
-    }
     let root = content_root(metainfo, dir);
     let folder = match folder::open(metainfo, &root, Access::ReadOnly) {
         Err(OpenError::Folder { path, source })
@@ -87,8 +87,16 @@ pub fn verify(
         }
     }
     let effort = Effort { threads: cores(), cancelled: &AtomicBool::new(false) };
-    let checked = check_files(metainfo, &files, Bitfield::new(pieces_total), &effort, progress)
-        .map_err(|(path, source)| VerifyError::File { path, source })?;
+    let failed = |(path, source)| VerifyError::File { path, source };
+    let whole = compute_layers(metainfo, &files, &effort, &mut progress).map_err(failed)?;
+    if let Some(file) = unknown_layers(metainfo).find(|&file| files.place(file) != Place::Missing) {
+        return Err(VerifyError::HashesUnknown(files.current_path(file)));
+    }
+    let mut trusted = Bitfield::new(pieces_total);
+    for piece in whole.into_iter().flat_map(|file| layout.pieces_of(file)) {
+        trusted.set(PieceIndex(piece));
+    }
+    let checked = check_files(metainfo, &files, trusted, &effort, &mut progress).map_err(failed)?;
     let bad = files.indices().filter(|&file| {
         let mut pieces = layout.pieces_of(file).map(PieceIndex);
         pieces.any(|piece| !checked.verified.get(piece))

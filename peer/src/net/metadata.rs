@@ -150,7 +150,7 @@ pub async fn fetch_layers(link: &mut Established, metainfo: &Metainfo) -> Result
 }
 
 /// Whether `metainfo` lacks hashes that checking its content needs.
-pub fn lacks_layers(metainfo: &Metainfo) -> bool {
+fn lacks_layers(metainfo: &Metainfo) -> bool {
     metainfo.info_hashes().v1().is_none() && !metainfo.missing_piece_layers().is_empty()
 }
 

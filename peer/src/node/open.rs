@@ -37,10 +37,13 @@ pub(crate) struct Opened {
 impl Opening {
     /// Opens and checks the files, then tells the loop.
     pub(super) async fn run(self, work: mpsc::Sender<Work>) {
-        let torrent = self.torrent;
-        let result = self.open().await;
+        let (torrent, metainfo) = (self.torrent, self.metainfo.clone());
+        let done = match self.open().await {
+            Err(OpenError::HashesUnknown { .. }) => Work::LayersMissing { torrent, metainfo },
+            result => Work::Opened { torrent, result: Box::new(result) },
+        };
         // Fails only when the node is gone.
-        let _ = work.send(Work::Opened { torrent, result: Box::new(result) }).await;
+        let _ = work.send(done).await;
     }
 
     async fn open(self) -> Result<Opened, OpenError> {

@@ -21,7 +21,6 @@ use crate::engine::event::{Aim, Content, Input, PeerKey, Source, TorrentId};
 use crate::handle::{AddError, AddOptions, Role, Torrent, TorrentEvent, TorrentSource};
 use crate::net::discovery::Discovered;
 use crate::net::discovery::tracker::{Announcer, Figures};
-use crate::net::metadata::lacks_layers;
 
 /// News of a torrent waiting for the embedding program.
 const EVENTS: usize = 256;
@@ -79,7 +78,7 @@ impl NodeLoop {
         };
         self.torrents.insert(torrent, state);
         match metainfo {
-            Some(metainfo) => self.on_metainfo(torrent, metainfo),
+            Some(metainfo) => self.check(torrent, metainfo),
             None => self.fetch(torrent, None),
         }
         for address in peers {
@@ -96,16 +95,7 @@ impl NodeLoop {
         Ok(Torrent { id: torrent, names, events: receiver, figures })
     }
 
-    /// The metainfo is known: fetch what it still lacks, or check the files.
-    fn on_metainfo(&mut self, torrent: TorrentId, metainfo: Arc<Metainfo>) {
-        let role = self.torrents[&torrent].role;
-        if role == Role::Get && lacks_layers(&metainfo) {
-            return self.fetch(torrent, Some(Arc::unwrap_or_clone(metainfo)));
-        }
-        self.check(torrent, metainfo);
-    }
-
-    fn fetch(&mut self, torrent: TorrentId, partial: Option<Metainfo>) {
+    pub(super) fn fetch(&mut self, torrent: TorrentId, partial: Option<Metainfo>) {
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         state.phase = Phase::Fetching(Box::new(Fetching::new(partial)));
         self.announce(torrent);

@@ -150,30 +150,3 @@ async fn many_tasks_may_write_and_read_at_once() {
     }
     assert_eq!(tree(target.path()), tree(source.root()));
 }
-
-#[tokio::test]
-async fn pieces_can_be_written_before_their_hashes_are_known() {
-    let source = Source::new(&[("a", 100_000), ("b", 9)], 32_768, Format::V2);
-    let link_only = Arc::new(Metainfo::from_info(source.metainfo.info_bytes()).unwrap());
-    let target = tempfile::tempdir().unwrap();
-    let seed = seed(&source).await;
-    let mut leech = try_open(&link_only, target.path(), Access::ReadWrite, None).await.unwrap();
-    for block in source.blocks() {
-        let data = source.read(&seed.store, block).await;
-        leech.store.write_block(block, data).await.unwrap();
-    }
-    assert!(matches!(leech.store.check_piece(PieceIndex(0)).await, Err(StoreError::HashUnknown(_))));
-    assert_eq!(leech.check(PieceIndex(4)).await, Verdict::Good);
-    settled(leech).await;
-
-    let mut again = try_open(&link_only, target.path(), Access::ReadWrite, None).await.unwrap();
-    assert_eq!(again.found.verified.iter_ones().collect::<Vec<_>>(), [PieceIndex(4)]);
-    assert_eq!(again.found.stored.len(), 7);
-    let file = link_only.missing_piece_layers()[0];
-    let layer = source.metainfo.piece_layer(file).unwrap().to_vec();
-    link_only.add_piece_layer(file, layer).unwrap();
-    for piece in (0..4).map(PieceIndex) {
-        assert_eq!(again.check(piece).await, Verdict::Good);
-    }
-    assert_eq!(tree(target.path()), tree(source.root()));
-}
