@@ -301,7 +301,7 @@ fn paths_that_cannot_be_beside_each_other_are_refused() {
     assert_eq!(together(&["Straße", "Ä"], &["STRASSE", "ä"]), NameError::Duplicate);
     assert_eq!(together(&["\u{E9}", "\u{C5}"], &["e\u{301}", "A\u{30A}"]), NameError::Duplicate);
     assert_eq!(together(&["\u{AC01}"], &["\u{1100}\u{1161}\u{11A8}"]), NameError::Duplicate);
-    for windows_opens in ["ab.", "ab ", "ab. .", "AB:", "ab::$DATA", "ab.:x"] {
+    for windows_opens in ["ab.", "ab ", "ab. .", "AB:", "ab::$DATA"] {
         assert_eq!(together(&["ab"], &[windows_opens]), NameError::Duplicate, "{windows_opens:?}");
         assert_eq!(together(&["ab", "c"], &[windows_opens, "C."]), NameError::Duplicate, "{windows_opens:?}");
         assert_eq!(together(&["ab", "c"], &[windows_opens]), NameError::FileAndFolder, "{windows_opens:?}");
@@ -309,7 +309,9 @@ fn paths_that_cannot_be_beside_each_other_are_refused() {
     assert_eq!(together(&["a"], &["a", "b"]), NameError::FileAndFolder);
     assert_eq!(together(&["A"], &["a", "b", "c"]), NameError::FileAndFolder);
     assert!(v1(&[file("", 0, &["a", "b"]), file("", 0, &["A", "c"]), file("", 0, &["b"])], 0).is_ok());
-    assert!(v1(&["a.", ".a", " a", "b .c", "b.c", "12:30"].map(|name| file("", 0, &[name])), 0).is_ok());
+    assert!(
+        v1(&["a.", ".a", " a", "b .c", "b.c", "12:30", "12:45"].map(|name| file("", 0, &[name])), 0).is_ok()
+    );
     assert_eq!(name_error(v2(&[leaf("a", 0), leaf("A", 0)].concat())), NameError::Duplicate);
     assert_eq!(name_error(v2("1:ad0:d6:lengthi0ee1:bd0:d6:lengthi0eeee")), NameError::FileAndFolder);
 }
