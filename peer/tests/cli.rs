@@ -1,6 +1,7 @@
 //! The `samara` binary from the outside: what it prints where, and how it exits.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -207,6 +208,41 @@ fn wrong_usage_exits_2_with_an_event_for_programs() {
     let refused = samara(dir.path(), &["--json", "get"]);
     assert_exit(&refused, 2);
     assert_eq!(json(&refused)[0]["event"], "error");
+}
+
+#[test]
+fn a_failed_get_does_not_promise_to_go_on() {
+    let dir = with_file(300_000);
+    assert_exit(&samara(dir.path(), &["create", "big.bin"]), 0);
+    fs::create_dir(dir.path().join("out")).unwrap();
+    fs::write(dir.path().join("out/big.bin"), "something else").unwrap();
+    let failed = samara(dir.path(), &["get", "big.bin.torrent", "-o", "out", "--bind", "127.0.0.1"]);
+    assert_exit(&failed, 1);
+    assert!(stderr(&failed).contains("error: "), "{}", stderr(&failed));
+    assert!(!stderr(&failed).contains("goes on from there"), "{}", stderr(&failed));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_get_says_so_last_and_promises_nothing_that_is_not_there() {
+    let dir = with_file(300_000);
+    assert_exit(&samara(dir.path(), &["create", "big.bin"]), 0);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_samara"))
+        .current_dir(dir.path())
+        .env("XDG_STATE_HOME", dir.path().join("state"))
+        .args(["get", "big.bin.torrent", "-o", "out", "--bind", "127.0.0.1", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    lines.find(|line| line.contains("\"progress\"")).expect("figures");
+    let killed = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert!(killed.success());
+    let last: Value = serde_json::from_str(&lines.last().expect("a last event")).unwrap();
+    assert_eq!(last["event"], "error");
+    assert_eq!(last["message"], "interrupted");
+    assert_exit(&child.wait_with_output().unwrap(), 130);
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub struct Follower {
     bytes_total: Option<u64>,
     /// Content bytes verified, as last heard.
     bytes_done: u64,
+    /// Whether content came in; parts of pieces are kept too.
+    has_received: bool,
 }
 
 /// How far a torrent is.
@@ -52,6 +54,7 @@ impl Follower {
             stage: None,
             bytes_total: None,
             bytes_done: 0,
+            has_received: false,
         }
     }
 
@@ -71,6 +74,11 @@ impl Follower {
     /// The torrent's name, as far as known.
     pub fn name(&self) -> &str {
         &self.which.name
+    }
+
+    /// Whether some of it is here, to go on from.
+    pub fn has_begun(&self) -> bool {
+        self.bytes_done > 0 || self.has_received
     }
 
     /// Takes note of an event and shows it.
@@ -122,6 +130,7 @@ impl Follower {
 
     fn on_progress(&mut self, now: Instant, progress: &Progress) {
         self.bytes_done = progress.bytes_done;
+        self.has_received |= progress.down_rate > 0;
         self.output.event(&Event::progress(self.which.clone(), progress));
         self.on_stage(progress);
         match &mut self.state {

@@ -135,17 +135,14 @@ fn may_leave(followers: &[Follower], args: &GetArgs) -> bool {
 
 /// Says what is left to say and chooses the exit code.
 fn report(end: &End, dir: &Path, output: &Output) -> Outcome {
-    let unfinished = end.followers.iter().filter(|follower| !matches!(follower.state(), State::Complete(_)));
-    let names: Vec<_> = unfinished.map(Follower::name).collect();
-    if !names.is_empty() {
-        let (names, dir) = (names.join(", "), dir.display());
-        output.note(format_args!(
-            "{names}: stopped; what has arrived is kept in {dir}, and the same command goes on from there"
-        ));
+    let is_running = |follower: &&Follower| matches!(follower.state(), State::Running);
+    if end.followers.iter().any(|follower| is_running(&follower)) {
+        let begun = end.followers.iter().filter(is_running).filter(|follower| follower.has_begun());
+        output.interrupted(interruption(&begun.map(Follower::name).collect::<Vec<_>>(), dir));
     }
     match end.reason {
         Reason::Interrupted => return Ok(Exit::Interrupted),
-        Reason::ReaderGone if end.followers.iter().any(|f| matches!(f.state(), State::Running)) => {
+        Reason::ReaderGone if end.followers.iter().any(|follower| is_running(&follower)) => {
             return Ok(Exit::Incomplete);
         }
         Reason::ReaderGone | Reason::NothingLeftToDo => {}
@@ -156,4 +153,27 @@ fn report(end: &End, dir: &Path, output: &Output) -> Outcome {
         State::Running | State::Seeding | State::Complete(_) => Exit::Done,
     });
     Ok(exits.max_by_key(|exit| exit.code()).unwrap_or(Exit::Done))
+}
+
+/// What stopping a download means for the torrents of which something is here.
+fn interruption(begun: &[&str], dir: &Path) -> String {
+    if begun.is_empty() {
+        return "interrupted".to_owned();
+    }
+    let (names, dir) = (begun.join(", "), dir.display());
+    format!(
+        "interrupted; what has arrived of {names} is kept in {dir}, and the same command goes on from there"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interruption_promises_only_what_is_there() {
+        assert_eq!(interruption(&[], Path::new("out")), "interrupted");
+        let text = interruption(&["a", "b"], Path::new("out"));
+        assert!(text.contains("of a, b is kept in out"), "{text}");
+    }
 }

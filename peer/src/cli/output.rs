@@ -131,6 +131,12 @@ impl Output {
         self.event(&Event::Error { message });
     }
 
+    /// Says that the user stopped it before the end: to a human no error, to a program the last event.
+    pub fn interrupted(&self, message: String) {
+        self.note(&message);
+        self.event(&Event::Error { message });
+    }
+
     /// Prints made-up text that is neither a line nor JSON, such as a completion script.
     pub fn raw(&self, bytes: &[u8]) {
         self.write_stdout(bytes);
