@@ -168,6 +168,32 @@ fn verify_exits_3_and_names_what_is_bad_or_missing() {
 }
 
 #[test]
+fn verify_tells_what_get_would_refuse_from_what_it_fetches() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("d")).unwrap();
+    for (name, content) in [("a", "content"), ("empty", "")] {
+        fs::write(dir.path().join("d").join(name), content).unwrap();
+    }
+    assert_exit(&samara(dir.path(), &["create", "d"]), 0);
+    fs::remove_file(dir.path().join("d/empty")).unwrap();
+    let text = stdout(&samara(dir.path(), &["verify", "d.torrent", "."]));
+    assert!(text.contains("all 1 pieces are good, but 1 file is missing"), "{text}");
+    assert!(text.contains("samara get fetches the rest"), "{text}");
+
+    fs::write(dir.path().join("d/a"), "content and more").unwrap();
+    let text = stdout(&samara(dir.path(), &["verify", "d.torrent", "."]));
+    assert!(text.contains("wrong size  ./d/a") && text.contains("move"), "{text}");
+    let object = &json(&samara(dir.path(), &["verify", "d.torrent", "d", "--json"]))[0];
+    assert_eq!(object["name"], "d");
+    assert!(object["infohash_v1"].is_string() && object["infohash_v2"].is_string());
+    let files = serde_json::json!([
+        {"path": "d/a", "problem": "wrong_size"},
+        {"path": "d/empty", "problem": "missing"},
+    ]);
+    assert_eq!(object["files"], files);
+}
+
+#[test]
 fn failures_are_one_sentence_on_stderr_and_an_event() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("bad.torrent"), b"d4:infoli1ee").unwrap();

@@ -165,12 +165,51 @@ pub struct ShownFile {
 /// What `verify --json` prints.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verified {
+    /// The torrent's name.
+    pub name: String,
+    #[serde(flatten)]
+    /// Its full names.
+    pub hashes: Hashes,
     /// How many pieces the torrent has.
     pub pieces_total: u32,
     /// How many of them are on disk.
     pub pieces_good: u32,
     /// Whether nothing is missing, empty files included.
     pub complete: bool,
+    /// The files that are not as they should be.
+    pub files: Vec<ProblemFile>,
+}
+
+/// A file that is not what the torrent says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProblemFile {
+    /// Components joined with `/`, from the download folder down.
+    pub path: String,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What is wrong with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Problem {
+    /// It is not there under its own name.
+    Missing,
+    /// Its size is right, its content is not.
+    Bad,
+    /// It is shorter or longer than it should be; `get` does not touch such a file.
+    WrongSize,
+}
+
+impl Problem {
+    /// For humans.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Bad => "bad",
+            Self::WrongSize => "wrong size",
+        }
+    }
 }
 
 impl Event {

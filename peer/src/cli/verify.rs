@@ -1,13 +1,19 @@
 //! `samara verify`: how much of a torrent is in a folder.
 
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use samara_proto::layout::FileIndex;
+use samara_proto::metainfo::Metainfo;
+
 use super::args::VerifyArgs;
 use super::bars::Meter;
-use super::events::Verified;
+use super::events::{Problem, ProblemFile, Verified};
 use super::failure::{Exit, Failure, Outcome};
 use super::output::Output;
 use super::source::read_torrent;
 use super::units;
-use crate::disk;
+use crate::disk::{self, VerifyReport};
 
 /// Runs it.
 pub fn run(args: &VerifyArgs, output: &Output) -> Outcome {
@@ -17,24 +23,70 @@ pub fn run(args: &VerifyArgs, output: &Output) -> Outcome {
     let report = disk::verify(&metainfo, &args.dir, |done, total| bar.set_pieces(done, total, &meter))
         .map_err(|error| Failure::failed(error.to_string()))?;
     drop(bar);
+    let files = problems(&metainfo, &args.dir, &report);
+    for (path, file) in report.damaged.iter().zip(&files) {
+        output.say(format_args!("{:<10}  {}", file.problem.words(), path.display()));
+    }
+    let name = metainfo.name();
+    if report.complete {
+        let pieces = format!("{0} of {0} pieces are good", report.pieces_total);
+        output.say(format_args!("{name}: complete, {pieces} ({})", units::duration(meter.elapsed())));
+    } else {
+        output.say(format_args!("{name}: {}", shortfall(&report, &files)));
+    }
     output.object(&Verified {
+        name: name.to_owned(),
+        hashes: metainfo.info_hashes().into(),
         pieces_total: report.pieces_total,
         pieces_good: report.pieces_good,
         complete: report.complete,
+        files,
     });
-    for path in &report.damaged {
-        let what = if path.symlink_metadata().is_ok() { "bad" } else { "missing" };
-        output.say(format_args!("{what:<8} {}", path.display()));
+    Ok(if report.complete { Exit::Done } else { Exit::Incomplete })
+}
+
+/// What is wrong with each damaged file, in the report's order.
+fn problems(metainfo: &Metainfo, dir: &Path, report: &VerifyReport) -> Vec<ProblemFile> {
+    if report.damaged.is_empty() {
+        return Vec::new();
     }
-    let pieces = format!("{} of {} pieces are good", report.pieces_good, report.pieces_total);
-    if report.complete {
-        output.say(format_args!(
-            "{}: complete, {pieces} ({})",
-            metainfo.name(),
-            units::duration(meter.elapsed())
-        ));
-        return Ok(Exit::Done);
-    }
-    output.say(format_args!("{}: incomplete, {pieces}; samara get fetches the rest", metainfo.name()));
-    Ok(Exit::Incomplete)
+    let root = disk::content_root(metainfo, dir);
+    let by_path: HashMap<_, _> = (0..)
+        .zip(metainfo.files())
+        .map(|(index, file)| {
+            let components: Vec<_> = metainfo.disk_path(FileIndex(index)).collect();
+            (
+                components.iter().fold(root.clone(), |path, part| path.join(part)),
+                (components.join("/"), file.size),
+            )
+        })
+        .collect();
+    let problem_of = |path: &Path, size: Option<u64>| match path.symlink_metadata() {
+        Err(_) => Problem::Missing,
+        Ok(found) if size.is_some_and(|size| size != found.len()) => Problem::WrongSize,
+        Ok(_) => Problem::Bad,
+    };
+    let describe = |path: &PathBuf| match by_path.get(path) {
+        Some((name, size)) => ProblemFile { path: name.clone(), problem: problem_of(path, Some(*size)) },
+        None => ProblemFile { path: path.display().to_string(), problem: problem_of(path, None) },
+    };
+    report.damaged.iter().map(describe).collect()
+}
+
+/// What is missing, and what to do about it.
+fn shortfall(report: &VerifyReport, files: &[ProblemFile]) -> String {
+    let (good, total) = (report.pieces_good, report.pieces_total);
+    let what = if good == total {
+        let (is, has) = if files.len() == 1 { ("is", "has") } else { ("are", "have") };
+        let count = units::count(files.len(), "file");
+        format!("all {total} pieces are good, but {count} {is} missing or {has} the wrong size")
+    } else {
+        format!("{good} of {total} pieces are good")
+    };
+    let remedy = if files.iter().any(|file| file.problem == Problem::WrongSize) {
+        "move what has the wrong size away, then samara get fetches the rest"
+    } else {
+        "samara get fetches the rest"
+    };
+    format!("incomplete: {what}; {remedy}")
 }

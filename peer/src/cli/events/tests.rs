@@ -129,10 +129,21 @@ fn show_prints_null_where_a_link_does_not_know() {
 
 #[test]
 fn verify_has_the_contract_s_fields() {
-    let verified = Verified { pieces_total: 3, pieces_good: 2, complete: false };
+    let file = |path: &str, problem| ProblemFile { path: path.into(), problem };
+    let verified = Verified {
+        name: "n".into(),
+        hashes: hashes(),
+        pieces_total: 3,
+        pieces_good: 2,
+        complete: false,
+        files: vec![file("a", Problem::Missing), file("b", Problem::Bad), file("c", Problem::WrongSize)],
+    };
     assert_eq!(
         serde_json::to_value(verified).unwrap(),
-        json!({"pieces_total": 3, "pieces_good": 2, "complete": false}),
+        json!({"name": "n", "infohash_v1": "11", "infohash_v2": null,
+               "pieces_total": 3, "pieces_good": 2, "complete": false,
+               "files": [{"path": "a", "problem": "missing"}, {"path": "b", "problem": "bad"},
+                         {"path": "c", "problem": "wrong_size"}]}),
     );
 }
 
