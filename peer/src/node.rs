@@ -416,9 +416,11 @@ impl NodeLoop {
     }
 }
 
-/// The engine must count with what the handshakes promise.
+/// The engine must count with what the handshakes promise, and hold twice as many requests: a remote
+/// that keeps to the promise asks anew when a block reaches it, which may be before we know it is sent.
 fn engine_config() -> EngineConfig {
-    EngineConfig { request_queue: REQUEST_QUEUE, request_length: REQUEST_LENGTH, ..EngineConfig::default() }
+    let request_queue = 2 * REQUEST_QUEUE;
+    EngineConfig { request_queue, request_length: REQUEST_LENGTH, ..EngineConfig::default() }
 }
 
 async fn wake_at(deadline: Option<Instant>) {

@@ -110,6 +110,23 @@ async fn a_swarm_found_through_a_tracker_outlives_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_tiny_pieces_do_not_overrun_the_queue_of_requests() {
+    let cluster = Cluster::new();
+    content::write_folder(&cluster.path("tiny"), 3000, MIB, 5).expect("writable");
+    let metainfo = metainfo_of(&cluster.path("tiny"), Format::Hybrid);
+    let giver = cluster.node("giver").await;
+    let taker = cluster.node("taker").await;
+    seed(&giver, &metainfo, &cluster.path(""), &[]).await;
+
+    let source = TorrentSource::Metainfo(metainfo.clone());
+    let mut torrent = get(&taker, source, &cluster.path("out"), &giver.addresses()).await;
+    // A request that is refused for want of room is repeated only after half a minute.
+    finish(&mut torrent, Duration::from_secs(25)).await;
+
+    assert_same(&cluster, "tiny");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_seed_that_returns_is_found_again() {
     let cluster = Cluster::new();
     let metainfo = cluster.file("returns.bin", 24 * MIB, Format::V1);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use cap_std::fs::{Dir, File, FileExt, MetadataExt, OpenOptions, OpenOptionsExt};
-use rustix::fs::{OFlags, RenameFlags, SeekFrom};
+use rustix::fs::{Mode, OFlags, RenameFlags, SeekFrom};
 use samara_proto::layout::{BlockRef, FileIndex, Layout};
 
 use super::Access;
@@ -16,6 +16,9 @@ use super::names::FileNames;
 
 /// How long a file may have been changed by others before we notice.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Files that are forced to the disk one by one; with more the whole file system is.
+const SYNCED_SINGLY: usize = 16;
 
 /// What a file system tells about a file's last change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -351,10 +354,12 @@ impl Files {
     /// # Errors
     /// The path of the first file that could not be, and why.
     pub(super) fn sync(&self) -> Result<(), (PathBuf, io::Error)> {
-        for file in self.indices() {
-            if !self.entry(file).dirty.swap(false, Ordering::AcqRel) {
-                continue;
-            }
+        let dirty: Vec<FileIndex> =
+            self.indices().filter(|&file| self.entry(file).dirty.swap(false, Ordering::AcqRel)).collect();
+        if dirty.len() > SYNCED_SINGLY {
+            return self.sync_file_system(&dirty);
+        }
+        for file in dirty {
             let synced = self.handle(file).and_then(|handle| handle.sync_data());
             synced.map_err(|error| {
                 self.entry(file).dirty.store(true, Ordering::Release);
@@ -362,6 +367,18 @@ impl Files {
             })?;
         }
         Ok(())
+    }
+
+    /// One call for the whole file system: thousands of files, each forced by itself, take minutes.
+    fn sync_file_system(&self, dirty: &[FileIndex]) -> Result<(), (PathBuf, io::Error)> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let synced = rustix::fs::openat(&self.dir, ".", flags, Mode::empty()).and_then(rustix::fs::syncfs);
+        synced.map_err(|error| {
+            for &file in dirty {
+                self.entry(file).dirty.store(true, Ordering::Release);
+            }
+            (self.base.clone(), error.into())
+        })
     }
 
     /// What resume data says about a file: where it is, and its stamp.

@@ -12,7 +12,8 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
     fs::create_dir_all(folder)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
+    // Always the same, so that what a crash leaves behind is overwritten and not collected.
+    name.push(".new");
     let temporary = folder.join(name);
     let mut file = File::create(&temporary)?;
     let written =

@@ -26,7 +26,8 @@ pub struct EngineConfig {
     pub rechoke_interval: Duration,
     /// How long a slot given by chance, or by turn while seeding, is kept.
     pub slot_turn: Duration,
-    /// Requests that one remote may have queued here: the number we announce to it.
+    /// Requests that one remote may have queued here: more than the number we announce to it, because a
+    /// block leaves our count a little after it has reached the remote.
     pub request_queue: u32,
     /// The longest request we answer: the number we announce.
     pub request_length: u32,

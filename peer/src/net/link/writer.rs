@@ -57,7 +57,7 @@ async fn write_all(
                     sent.push(block);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, piece = block.piece.0, "a block could not be read");
+                    tracing::debug!(%error, piece = block.piece.0, "a block could not be read");
                     report(shared, LinkEvent::BlockUnreadable(block)).await?;
                 }
             }
