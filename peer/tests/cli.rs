@@ -248,6 +248,39 @@ fn a_failed_get_does_not_promise_to_go_on() {
     assert!(!stderr(&failed).contains("goes on from there"), "{}", stderr(&failed));
 }
 
+#[test]
+fn get_names_every_bad_source() {
+    let dir = with_file(1000);
+    assert_exit(&samara(dir.path(), &["create", "big.bin"]), 0);
+    let args = ["get", "nope.torrent", "big.bin.torrent", "magnet:bad", "nope2.torrent"];
+    let refused = samara(dir.path(), &args);
+    assert_exit(&refused, 1);
+    let text = stderr(&refused);
+    assert_eq!(text.lines().count(), 3, "{text}");
+    assert!(
+        text.contains("nope.torrent") && text.contains("link") && text.contains("nope2.torrent"),
+        "{text}"
+    );
+}
+
+#[test]
+fn get_warns_when_no_peer_can_be_found() {
+    let dir = with_file(1000);
+    assert_exit(&samara(dir.path(), &["create", "big.bin"]), 0);
+    let peer = "/ip4/127.0.0.1/tcp/1/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
+    let warned = |more: &[&str]| {
+        let args = ["get", "big.bin.torrent", "--exit", "--bind", "127.0.0.1"];
+        let output = samara(dir.path(), &[&args, more].concat());
+        assert_exit(&output, 0);
+        stderr(&output).contains("no way to find peers")
+    };
+    assert!(warned(&[]));
+    assert!(warned(&["--tracker", "udp://127.0.0.1:1"]));
+    assert!(warned(&["--tracker", "http://127.0.0.1:1/announce", "--discovery", "dht"]));
+    assert!(!warned(&["--tracker", "http://127.0.0.1:1/announce"]));
+    assert!(!warned(&["--peer", peer]));
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupted_get_says_so_last_and_promises_nothing_that_is_not_there() {
@@ -262,7 +295,8 @@ fn an_interrupted_get_says_so_last_and_promises_nothing_that_is_not_there() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    lines.find(|line| line.contains("\"progress\"")).expect("figures");
+    let figures = lines.find(|line| line.contains("\"progress\"")).expect("figures");
+    assert!(figures.contains("\"bytes_total\":300000"), "{figures}");
     let killed = Command::new("kill").arg(child.id().to_string()).status().unwrap();
     assert!(killed.success());
     let last: Value = serde_json::from_str(&lines.last().expect("a last event")).unwrap();

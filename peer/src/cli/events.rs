@@ -40,13 +40,13 @@ pub enum Event {
         /// Where others can dial us.
         addresses: Vec<String>,
     },
-    /// Figures, about once a second.
+    /// Figures, about once a second from when the metainfo is known.
     Progress {
         #[serde(flatten)]
         which: Which,
         /// Content bytes that are here and verified.
         bytes_done: u64,
-        /// Content bytes in all; 0 while unknown.
+        /// Content bytes in all.
         bytes_total: u64,
         /// Bytes a second received.
         down_rate: u64,

@@ -58,10 +58,16 @@ impl Follower {
         }
     }
 
-    /// Follows a torrent that is only shared.
-    pub fn seeding(metainfo: &Metainfo, output: &Output) -> Self {
+    /// Follows a torrent whose metainfo is known.
+    pub fn fetching(metainfo: &Metainfo, output: &Output) -> Self {
         let mut follower = Self::new(metainfo.name().to_owned(), metainfo.info_hashes(), output);
         follower.bytes_total = Some(metainfo.layout().total_size());
+        follower
+    }
+
+    /// Follows a torrent that is only shared.
+    pub fn seeding(metainfo: &Metainfo, output: &Output) -> Self {
+        let mut follower = Self::fetching(metainfo, output);
         follower.state = State::Seeding;
         follower
     }
@@ -131,7 +137,12 @@ impl Follower {
     fn on_progress(&mut self, now: Instant, progress: &Progress) {
         self.bytes_done = progress.bytes_done;
         self.has_received |= progress.down_rate > 0;
-        self.output.event(&Event::progress(self.which.clone(), progress));
+        // While the files are being looked at, the node gives no sizes yet.
+        let bytes_total = self.bytes_total.unwrap_or(progress.bytes_total);
+        let progress = &Progress { bytes_total, ..progress.clone() };
+        if self.bytes_total.is_some() {
+            self.output.event(&Event::progress(self.which.clone(), progress));
+        }
         self.on_stage(progress);
         match &mut self.state {
             State::Running => {

@@ -12,6 +12,7 @@ use super::failure::{Exit, Failure, Outcome};
 use super::follower::{Follower, State};
 use super::interrupt::Interrupt;
 use super::output::Output;
+use super::parse::is_udp;
 use super::setup;
 use super::source::Source;
 use crate::handle::{AddOptions, Node, Role, Torrent, TorrentEvent, TorrentSource};
@@ -21,11 +22,14 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Runs it.
 pub async fn run(args: &GetArgs, common: &Common, output: &Output, mut interrupt: Interrupt) -> Outcome {
-    let sources = read_all(&args.sources)?;
+    let sources = read_all(&args.sources, output)?;
     fs::create_dir_all(&args.output).map_err(|error| Failure::file("create", &args.output, &error))?;
     let node = setup::start_node(common, &[], output).await?;
     let mut downloads = Vec::with_capacity(sources.len());
     for source in sources {
+        if let Some(lack) = nobody_to_ask(&source, args, common) {
+            output.warn(format_args!("{}: {lack}", source.label()));
+        }
         downloads.push(add(&node, source, args, output).await?);
     }
     let end = follow(downloads, args, output, &mut interrupt).await;
@@ -46,17 +50,53 @@ enum Reason {
     ReaderGone,
 }
 
-/// Reads everything before anything starts, so that a mistyped name costs nothing.
-fn read_all(texts: &[String]) -> Result<Vec<Source>, Failure> {
+/// Reads everything before anything starts, so that a mistyped name costs nothing. Says what is wrong with
+/// every source but the last bad one, which is the failure returned.
+fn read_all(texts: &[String], output: &Output) -> Result<Vec<Source>, Failure> {
     let mut sources: Vec<Source> = Vec::with_capacity(texts.len());
+    let mut last_failure: Option<Failure> = None;
     for text in texts {
-        let source = Source::read(text)?;
-        if sources.iter().any(|other| other.hashes().wire().any(|hash| source.hashes().answers_to(hash))) {
-            return Err(Failure::usage(format!("{text} names a torrent that was named before")));
+        let read = Source::read(text).and_then(|source| {
+            let is_named =
+                |other: &Source| other.hashes().wire().any(|hash| source.hashes().answers_to(hash));
+            if sources.iter().any(is_named) {
+                return Err(Failure::usage(format!("{text} names a torrent that was named before")));
+            }
+            Ok(source)
+        });
+        match read {
+            Ok(source) => sources.push(source),
+            Err(failure) => {
+                if let Some(earlier) = last_failure.replace(failure) {
+                    output.error(earlier);
+                }
+            }
         }
-        sources.push(source);
     }
-    Ok(sources)
+    last_failure.map_or(Ok(sources), Err)
+}
+
+/// Why no peer can be found for a source, if so; only peers that come to us remain.
+fn nobody_to_ask(source: &Source, args: &GetArgs, common: &Common) -> Option<&'static str> {
+    if !args.peers.is_empty() || source.names_peers() {
+        return None;
+    }
+    let mut trackers = args.trackers.iter().map(String::as_str).chain(source.trackers()).peekable();
+    if trackers.peek().is_none() {
+        return Some("there is no way to find peers; name a tracker with --tracker or a peer with --peer");
+    }
+    if !common.uses_trackers() {
+        return Some(
+            "there is no way to find peers, because --discovery leaves trackers out; name a peer with --peer",
+        );
+    }
+    if trackers.all(is_udp) {
+        return Some(
+            "there is no way to find peers, because only http and https trackers know Samara peers; \
+             name one with --tracker, or a peer with --peer",
+        );
+    }
+    None
 }
 
 async fn add(
@@ -65,7 +105,10 @@ async fn add(
     args: &GetArgs,
     output: &Output,
 ) -> Result<(Torrent, Follower), Failure> {
-    let follower = Follower::new(source.label(), source.hashes(), output);
+    let follower = match &source {
+        Source::Torrent(metainfo) => Follower::fetching(metainfo, output),
+        Source::Magnet(_) => Follower::new(source.label(), source.hashes(), output),
+    };
     let label = source.label();
     if matches!(&source, Source::Magnet(magnet) if magnet.select_only.is_some()) {
         output

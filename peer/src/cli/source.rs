@@ -45,6 +45,20 @@ impl Source {
         }
     }
 
+    /// The trackers it names.
+    pub fn trackers(&self) -> impl Iterator<Item = &str> {
+        let (tiers, list) = match self {
+            Self::Torrent(metainfo) => (metainfo.trackers(), &[][..]),
+            Self::Magnet(magnet) => (&[][..], magnet.trackers.as_slice()),
+        };
+        tiers.iter().flatten().chain(list).map(String::as_str)
+    }
+
+    /// Whether it names peers.
+    pub fn names_peers(&self) -> bool {
+        matches!(self, Self::Magnet(magnet) if !magnet.peers.is_empty())
+    }
+
     /// What to call the torrent: its name, or while that is unknown its hash.
     pub fn label(&self) -> String {
         let name = match self {
