@@ -5,7 +5,8 @@ use libp2p::multiaddr::Protocol;
 
 /// A tracker's announce URL: `http`, `https` or `udp`, with a host.
 pub fn tracker_url(text: &str) -> Result<String, String> {
-    let url = reqwest::Url::parse(text).map_err(|error| error.to_string())?;
+    let url = reqwest::Url::parse(text)
+        .map_err(|_| "it is no URL such as http://tracker.example:6969/announce".to_owned())?;
     match url.scheme() {
         "http" | "https" => {}
         "udp" if url.port().is_some() => {}

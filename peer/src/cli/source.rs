@@ -23,6 +23,9 @@ pub enum Source {
 impl Source {
     /// Reads a `.torrent` file or a magnet link.
     pub fn read(text: &str) -> Result<Self, Failure> {
+        if text.is_empty() {
+            return Err(Failure::usage("the name is empty; give a .torrent file or a magnet link"));
+        }
         if starts_with(text, "magnet:") {
             return text
                 .parse()
@@ -73,6 +76,9 @@ impl Source {
 /// Reads and checks a `.torrent` file.
 pub fn read_torrent(path: &Path) -> Result<Arc<Metainfo>, Failure> {
     let bytes = read_bounded(path)?;
+    if !bytes.starts_with(b"d") {
+        return Err(Failure::failed(format!("cannot use {}: it is not a .torrent file", path.display())));
+    }
     Metainfo::from_bytes(&bytes)
         .map(Arc::new)
         .map_err(|error| Failure::failed(format!("cannot use {}: {error}", path.display())))
@@ -92,7 +98,7 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, Failure> {
     file.take(limits::TORRENT_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() > limits::TORRENT_BYTES {
         return Err(Failure::failed(format!(
-            "cannot use {}: it is longer than any torrent may be ({} bytes)",
+            "cannot use {}: it is not a .torrent file, or longer than any may be ({} bytes)",
             path.display(),
             limits::TORRENT_BYTES
         )));
