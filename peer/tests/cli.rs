@@ -306,6 +306,33 @@ fn an_interrupted_get_says_so_last_and_promises_nothing_that_is_not_there() {
 }
 
 #[test]
+fn a_bind_from_the_environment_counts_and_stays_out_of_usage_lines() {
+    let dir = with_file(1000);
+    let bound = |value: &str, args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_samara"));
+        command.current_dir(dir.path()).env("XDG_STATE_HOME", dir.path().join("state"));
+        command.env("SAMARA_BIND", value).args(args).output().unwrap()
+    };
+    let usage = bound("127.0.0.1", &["get"]);
+    assert_exit(&usage, 2);
+    assert!(!stderr(&usage).contains("--bind"), "{}", stderr(&usage));
+    assert_exit(&bound("127.0.0.1:1", &["tracker"]), 2);
+    let off = bound("127.0.0.1", &["seed", "big.bin", "--listen", "/ip4/192.0.2.1/tcp/0"]);
+    assert_exit(&off, 1);
+    assert!(stderr(&off).contains("--bind demands"), "{}", stderr(&off));
+    assert!(!dir.path().join("big.bin.torrent").exists(), "it hashed before it refused");
+}
+
+#[test]
+fn what_is_no_torrent_and_no_tracker_is_told_what_one_is() {
+    let dir = with_file(1000);
+    let told = |args: &[&str]| stderr(&samara(dir.path(), args));
+    assert!(told(&["get", "big.bin"]).contains("not a .torrent file"));
+    assert!(told(&["show", ""]).contains("a .torrent file or a magnet link"));
+    assert!(told(&["get", "x", "--tracker", "foo"]).contains("http://"));
+}
+
+#[test]
 fn a_hostile_name_does_not_reach_the_terminal_raw() {
     let dir = tempfile::tempdir().unwrap();
     let link = "magnet:?xt=urn:btih:0123456789abcdef0123456789abcdef01234567&dn=a%1b%5b2Jb%e2%80%aec%0ad";

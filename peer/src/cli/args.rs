@@ -50,8 +50,10 @@ pub struct Common {
     /// Log more to standard error: -v what happens, -vv why, -vvv every message
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
-    /// Keep every socket, listening or dialling, on this IP address or network interface, or fail
-    #[arg(long, global = true, value_name = "ADDR|INTERFACE", env = "SAMARA_BIND")]
+    /// Keep every socket, listening or dialling, on this IP address or network interface, or fail [env:
+    /// SAMARA_BIND]
+    // Read by hand: clap would show a flag that comes from the environment in every usage line.
+    #[arg(long, global = true, value_name = "ADDR|INTERFACE")]
     pub bind: Option<Bind>,
     /// Way into the DHT; may be repeated (accepted, but this version has no DHT yet)
     #[arg(long, global = true, value_name = "MULTIADDR", value_delimiter = ',')]
@@ -134,6 +136,8 @@ pub struct CreateArgs {
     #[arg(long, value_name = "N", value_parser = units::parse_piece_length)]
     pub piece_length: Option<u32>,
     /// Tracker to announce to; may be repeated, the first is tried first
+    ///
+    /// Samara peers find each other through http and https trackers; a udp tracker serves other clients.
     #[arg(long = "tracker", value_name = "URL", value_parser = parse::tracker_url)]
     pub trackers: Vec<String>,
     /// Only trackers may name peers (BEP 27)
@@ -188,6 +192,8 @@ pub struct SeedArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub data: Option<PathBuf>,
     /// Tracker to announce to, besides the torrent's own; may be repeated
+    ///
+    /// Samara peers find each other through http and https trackers; a udp tracker serves other clients.
     #[arg(long = "tracker", value_name = "URL", value_parser = parse::tracker_url)]
     pub trackers: Vec<String>,
     /// Address to listen on, such as /ip4/0.0.0.0/tcp/4001; may be repeated [default: all interfaces, TCP
@@ -206,6 +212,8 @@ pub struct GetArgs {
     #[arg(short, long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     pub output: PathBuf,
     /// Tracker to ask, besides the torrent's own; may be repeated
+    ///
+    /// Samara peers find each other through http and https trackers; a udp tracker serves other clients.
     #[arg(long = "tracker", value_name = "URL", value_parser = parse::tracker_url)]
     pub trackers: Vec<String>,
     /// Peer to dial straight away, such as /ip4/192.0.2.7/tcp/4001/p2p/12D3Koo…; may be repeated

@@ -20,6 +20,7 @@ use crate::handle::{AddOptions, Node, Role, Torrent, TorrentEvent, TorrentSource
 
 /// Runs it.
 pub async fn run(args: SeedArgs, common: &Common, output: &Output, mut interrupt: Interrupt) -> Outcome {
+    setup::check_listen(common, &args.listen)?;
     let (listen, trackers) = (args.listen.clone(), args.trackers.clone());
     let preparing = {
         let (state_dir, output) = (setup::state_dir(common)?, output.clone());

@@ -1,5 +1,6 @@
 //! From common flags to a running node.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use etcetera::{AppStrategy, AppStrategyArgs};
@@ -7,16 +8,18 @@ use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 
 use super::args::Common;
+use super::bind::Bind;
 use super::events::Event;
 use super::failure::Failure;
 use super::output::Output;
-use crate::handle::{Node, NodeConfig};
+use crate::handle::{Node, NodeConfig, StartError};
+use crate::net::transport::stays_on;
 
 /// Starts a node as the flags say and tells where it listens.
 pub async fn start_node(common: &Common, listen: &[Multiaddr], output: &Output) -> Result<Node, Failure> {
     let config = NodeConfig {
         listen: listen.to_vec(),
-        bind: common.bind.as_ref().map(|bind| bind.resolve()).transpose()?,
+        bind: bind(common)?,
         state_dir: Some(state_dir(common)?),
         use_trackers: common.uses_trackers(),
     };
@@ -27,6 +30,30 @@ pub async fn start_node(common: &Common, listen: &[Multiaddr], output: &Output) 
         output.event(&Event::Listening { protocol: protocol(&address), address: address.to_string() });
     }
     Ok(node)
+}
+
+/// The address that every socket must stay on: what `--bind` says, or else `SAMARA_BIND`.
+pub fn bind(common: &Common) -> Result<Option<IpAddr>, Failure> {
+    if let Some(bind) = &common.bind {
+        return bind.resolve().map(Some);
+    }
+    let Some(value) = std::env::var_os("SAMARA_BIND") else { return Ok(None) };
+    let value = value.to_string_lossy();
+    let bind: Bind = value
+        .parse()
+        .map_err(|reason| Failure::usage(format!("invalid value '{value}' in SAMARA_BIND: {reason}")))?;
+    bind.resolve().map(Some)
+}
+
+/// Refuses addresses that are not where `--bind` demands, before anything that takes time.
+pub fn check_listen(common: &Common, listen: &[Multiaddr]) -> Result<(), Failure> {
+    let Some(bind) = bind(common)? else { return Ok(()) };
+    match listen.iter().find(|address| !stays_on(Some(bind), address)) {
+        Some(address) => {
+            Err(Failure::failed(StartError::OffBind { address: address.clone(), bind }.to_string()))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Where identity and resume data live.

@@ -7,10 +7,11 @@ use super::events::Event;
 use super::failure::{Exit, Failure, Outcome};
 use super::interrupt::Interrupt;
 use super::output::Output;
+use super::setup;
 
 /// Runs it.
 pub async fn run(args: &TrackerArgs, common: &Common, output: &Output, mut interrupt: Interrupt) -> Outcome {
-    let bind = common.bind.as_ref().map(|bind| bind.resolve()).transpose()?;
+    let bind = setup::bind(common)?;
     let config = args.to_config(bind).map_err(|error| Failure::failed(error.to_string()))?;
     let tracker = samara_tracker::start(config).await.map_err(|error| Failure::failed(error.to_string()))?;
     let listeners = [
