@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use crate::disk::DiskPool;
 use crate::engine::event::{Source, TorrentId};
 use crate::net::behaviour::Behaviour;
+use crate::net::discovery::DiscoverySet;
 use crate::net::discovery::tracker::{Client, ClientError, Figures};
 use crate::net::transport::{self, TransportError, default_listen, stays_on};
 use crate::node::{IdentityError, NodeIdentity, NodeLoop, Parts};
@@ -41,8 +42,8 @@ pub struct NodeConfig {
     pub bind: Option<IpAddr>,
     /// Identity, resume data and saved metainfo live here; `None` keeps everything in memory.
     pub state_dir: Option<PathBuf>,
-    /// Whether trackers may be asked.
-    pub use_trackers: bool,
+    /// How peers may be found.
+    pub discovery: DiscoverySet,
 }
 
 /// What to share or fetch.

@@ -9,6 +9,7 @@ use libp2p::Multiaddr;
 use samara_peer::disk::{CreateOptions, create};
 use samara_peer::engine::event::Source;
 use samara_peer::handle::{AddOptions, Node, NodeConfig, Role, Torrent, TorrentEvent, TorrentSource};
+use samara_peer::net::discovery::DiscoverySet;
 use samara_proto::magnet::Magnet;
 use samara_proto::metainfo::{Format, Metainfo};
 use tempfile::TempDir;
@@ -59,7 +60,7 @@ impl Cluster {
             listen: Vec::new(),
             bind: Some(IpAddr::from([127, 0, 0, 1])),
             state_dir: Some(self.path(&format!("{name}.state"))),
-            use_trackers: true,
+            discovery: DiscoverySet::default(),
         };
         Node::start(config).await.expect("a node starts on loopback")
     }

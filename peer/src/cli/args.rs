@@ -10,6 +10,7 @@ use samara_tracker::TrackerArgs;
 
 use super::bind::Bind;
 use super::{parse, units};
+use crate::net::discovery::DiscoverySet;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -69,9 +70,16 @@ pub struct Common {
 }
 
 impl Common {
-    /// Whether trackers may be asked.
-    pub fn uses_trackers(&self) -> bool {
-        self.discovery.as_ref().is_none_or(|list| list.contains(&Discovery::Tracker))
+    /// How peers may be found.
+    pub fn discovery_set(&self) -> DiscoverySet {
+        let has = |source| self.discovery.as_ref().is_none_or(|list| list.contains(&source));
+        DiscoverySet {
+            tracker: has(Discovery::Tracker),
+            dht: has(Discovery::Dht),
+            pex: has(Discovery::Pex),
+            lan: has(Discovery::Lan),
+            cache: has(Discovery::Cache),
+        }
     }
 }
 

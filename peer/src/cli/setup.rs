@@ -21,7 +21,7 @@ pub async fn start_node(common: &Common, listen: &[Multiaddr], output: &Output) 
         listen: listen.to_vec(),
         bind: bind(common)?,
         state_dir: Some(state_dir(common)?),
-        use_trackers: common.uses_trackers(),
+        discovery: common.discovery_set(),
     };
     let node = Node::start(config)
         .await

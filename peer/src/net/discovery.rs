@@ -6,6 +6,27 @@ use libp2p::{Multiaddr, PeerId};
 
 use crate::engine::event::{Source, TorrentId};
 
+/// Which sources may be used. Peers named by a link or by hand, and peers that come to us, always are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiscoverySet {
+    /// Trackers are asked.
+    pub tracker: bool,
+    /// The DHT is asked, and served.
+    pub dht: bool,
+    /// Peers name each other.
+    pub pex: bool,
+    /// The local network is listened to.
+    pub lan: bool,
+    /// Peers of earlier sessions are remembered.
+    pub cache: bool,
+}
+
+impl Default for DiscoverySet {
+    fn default() -> Self {
+        Self { tracker: true, dht: true, pex: true, lan: true, cache: true }
+    }
+}
+
 /// Somebody who may have a torrent, and where they say they can be dialled.
 #[derive(Clone, Debug)]
 pub struct Discovered {

@@ -169,7 +169,7 @@ impl NodeLoop {
     /// Starts an announcer for each tracker and each name that has none yet.
     fn announce(&mut self, torrent: TorrentId) {
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
-        if !self.config.use_trackers {
+        if !self.config.discovery.tracker {
             return;
         }
         for url in state.trackers.clone() {

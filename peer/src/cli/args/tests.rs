@@ -71,9 +71,9 @@ fn nonsense_is_wrong_usage() {
 
 #[test]
 fn trackers_are_used_unless_the_list_leaves_them_out() {
-    assert!(parse("samara get x").unwrap().common.uses_trackers());
-    assert!(parse("samara get x --discovery dht,tracker").unwrap().common.uses_trackers());
-    assert!(!parse("samara get x --discovery dht").unwrap().common.uses_trackers());
+    assert!(parse("samara get x").unwrap().common.discovery_set().tracker);
+    assert!(parse("samara get x --discovery dht,tracker").unwrap().common.discovery_set().tracker);
+    assert!(!parse("samara get x --discovery dht").unwrap().common.discovery_set().tracker);
 }
 
 #[test]
