@@ -65,6 +65,15 @@ pub const EXTENSION_DEPTH: usize = 10;
 /// Values in an extension message: 50 extensions or peers many times over.
 pub const EXTENSION_TOKENS: usize = 4096;
 
+// Peer exchange.
+
+/// Peers named, or taken back, in one PEX message: BEP 11's own bound.
+pub const PEX_PEERS: usize = 50;
+/// Bytes of signed records in a PEX message of ours: half an extension message; with usual records all fit.
+pub const PEX_RECORDS_BYTES: usize = EXTENSION_BYTES / 2;
+/// Bytes of a PeerId: a multihash of 64 bytes, which no kind of key exceeds, and its head.
+pub const PEER_ID_BYTES: usize = 66;
+
 // The peer wire.
 
 /// Bytes two peers may agree to request at once: longer requests would save nothing more, and each one in

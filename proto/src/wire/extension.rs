@@ -1,6 +1,7 @@
-//! The extension handshake (BEP 10) and the metadata exchange (BEP 9).
+//! The extension handshake (BEP 10), the metadata exchange (BEP 9) and the peer exchange (after BEP 11).
 
 mod metadata;
+mod pex;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU8;
@@ -10,6 +11,7 @@ use serde_bytes::ByteBuf;
 use thiserror::Error;
 
 pub use metadata::{METADATA_PIECE, MetadataError, MetadataMessage, metadata_pieces, metadata_range};
+pub use pex::{PexError, PexFlags, PexMessage, PexPeer};
 
 use crate::bencode::{self, BencodeError, Limits};
 use crate::limits;
@@ -19,6 +21,9 @@ pub const HANDSHAKE_ID: u8 = 0;
 
 /// The name of the metadata exchange (BEP 9) in [`ExtensionHandshake::m`].
 pub const UT_METADATA: &str = "ut_metadata";
+
+/// The name of our peer exchange in [`ExtensionHandshake::m`].
+pub const SAMARA_PEX: &str = "samara_pex";
 
 /// What one end says of itself in the first extended message (BEP 10). Everything in it is optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
