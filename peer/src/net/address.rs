@@ -1,5 +1,7 @@
 //! What an address says about who can reach it.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 
@@ -17,12 +19,44 @@ pub enum Reach {
 /// Who can reach `address`.
 pub fn reach(address: &Multiaddr) -> Reach {
     match address.iter().next() {
-        Some(Protocol::Ip4(ip)) if ip.is_loopback() => Reach::ThisMachine,
-        Some(Protocol::Ip4(ip)) if ip.is_private() || ip.is_link_local() => Reach::LocalNetwork,
-        Some(Protocol::Ip6(ip)) if ip.is_loopback() => Reach::ThisMachine,
-        Some(Protocol::Ip6(ip)) if ip.is_unique_local() || ip.is_unicast_link_local() => Reach::LocalNetwork,
+        Some(Protocol::Ip4(ip)) => reach_of(ip.into()),
+        Some(Protocol::Ip6(ip)) => reach_of(ip.into()),
         _ => Reach::Everybody,
     }
+}
+
+/// Who can reach `ip`.
+pub fn reach_of(ip: IpAddr) -> Reach {
+    let ip = match ip {
+        IpAddr::V6(ip) => canonical(ip),
+        v4 => v4,
+    };
+    let is_local = match ip {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local() || is_shared(ip),
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+    };
+    match ip.is_loopback() {
+        true => Reach::ThisMachine,
+        false if is_local => Reach::LocalNetwork,
+        false => Reach::Everybody,
+    }
+}
+
+/// The IPv4 address that an IPv6 address stands for, mapped (RFC 4291) or translated (RFC 6052), or itself:
+/// so that nobody gets round a rule by spelling an address differently.
+pub fn canonical(ip: Ipv6Addr) -> IpAddr {
+    match ip.segments() {
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)).into()
+        }
+        _ => ip.into(),
+    }
+}
+
+/// Whether a provider shares this address among its customers (RFC 6598): private in all but name.
+fn is_shared(ip: Ipv4Addr) -> bool {
+    let [first, second, ..] = ip.octets();
+    first == 100 && second & 0xc0 == 64
 }
 
 /// Whether `address` means something on one network cable only, and there not without naming it.
