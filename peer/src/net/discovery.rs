@@ -1,5 +1,6 @@
 //! Sources of candidates; each yields peers with signed addresses into one place.
 
+pub mod cache;
 pub mod pex;
 pub mod policy;
 pub mod tracker;
