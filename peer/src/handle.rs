@@ -16,7 +16,7 @@ use samara_proto::infohash::InfoHashes;
 use samara_proto::metainfo::Metainfo;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::disk::DiskPool;
 use crate::engine::event::{Source, TorrentId};
@@ -32,6 +32,10 @@ const COMMANDS: usize = 32;
 const PORT_TRIES: usize = 16;
 /// Listening takes no longer than this on a healthy machine.
 const LISTEN_WAIT: Duration = Duration::from_secs(5);
+/// A node that ended lets go of its port within this time.
+const RELEASE_WAIT: Duration = Duration::from_secs(1);
+/// How often that is looked after.
+const RELEASE_POLL: Duration = Duration::from_millis(20);
 
 /// How a node is set up; the default suits a desktop.
 #[derive(Clone, Debug)]
@@ -105,8 +109,10 @@ pub struct Progress {
     pub interested_peers: usize,
     /// How decentralized the swarm is.
     pub stage: Stage,
-    /// Share of live known peers that a source other than the tracker has also yielded.
+    /// Share of live known peers that a source other than the tracker has also yielded in the last 30 minutes.
     pub autonomy: f64,
+    /// Why the stage is what it is, for people.
+    pub why: String,
 }
 
 /// What happens to one torrent, in order.
@@ -218,6 +224,9 @@ impl Node {
         };
         let mut swarm = transport::build(identity.keypair(), config.bind)?;
         let peer_id = *swarm.local_peer_id();
+        if let Some(port) = identity.last_port().filter(|_| config.listen.is_empty()) {
+            wait_until_free(config.bind, port).await;
+        }
         let settling = listen(&mut swarm, &config, identity.last_port())?;
         let (addresses, announced) = watch::channel(Vec::new());
         let (commands, queue) = mpsc::channel(COMMANDS);
@@ -344,6 +353,17 @@ fn is_taken(address: &Multiaddr) -> bool {
 fn is_free(bind: Option<IpAddr>, port: u16) -> bool {
     let address = bind.unwrap_or(IpAddr::from([0; 4]));
     TcpListener::bind((address, port)).is_ok() && UdpSocket::bind((address, port)).is_ok()
+}
+
+/// Waits for a node that ended a moment ago to let go of `port`, for as long as that can take.
+async fn wait_until_free(bind: Option<IpAddr>, port: u16) {
+    let free = async {
+        while !is_free(bind, port) {
+            sleep(RELEASE_POLL).await;
+        }
+    };
+    // Whoever holds it for longer is somebody else, and another port is found.
+    let _ = timeout(RELEASE_WAIT, free).await;
 }
 
 /// A port on which nobody listens, over TCP or UDP: one number is easier to open in a firewall.

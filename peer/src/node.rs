@@ -1,20 +1,23 @@
 //! The node's loop: the only driver of the engine, between it and swarm, disk, trackers and commands.
 
+mod autonomy;
+mod exchange;
 mod identity;
 mod links;
 mod open;
 mod peers;
+mod remember;
 mod torrent;
 mod torrents;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use libp2p::core::transport::ListenerId;
 use libp2p::multiaddr::Protocol;
-use libp2p::swarm::{Swarm, SwarmEvent};
+use libp2p::swarm::{ConnectionId, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, ping};
 use samara_proto::infohash::InfoHash;
 use samara_proto::layout::PieceIndex;
@@ -32,11 +35,13 @@ use crate::engine::Engine;
 use crate::engine::config::EngineConfig;
 use crate::engine::event::{Input, LinkId, Output, PeerKey, TorrentId, Verdict};
 use crate::handle::{Command, NodeConfig, TorrentEvent};
-use crate::net::address::{is_tcp, reach};
+use crate::net::address::{Reach, is_tcp, reach};
 use crate::net::behaviour::{Behaviour, BehaviourEvent};
+use crate::net::discovery::policy::DialPolicy;
 use crate::net::discovery::tracker::{Client, TrackerEvent};
 use crate::net::link::{Identity, LinkEvent, REQUEST_QUEUE};
 use crate::net::wire::Ticket;
+use exchange::Probe;
 use links::{Dialling, LinkEntry, Setup};
 use open::{Fetched, Opened};
 use peers::Peers;
@@ -52,6 +57,10 @@ const WORK_QUEUE: usize = 256;
 const SETTLING: Duration = Duration::from_millis(500);
 /// How often figures are told and things looked after.
 const TICK: Duration = Duration::from_secs(1);
+/// How often it is looked after who is to be told of new peers.
+const EXCHANGE_TICK: Duration = Duration::from_millis(250);
+/// How often what stays true is noted again.
+const REFRESH: Duration = Duration::from_secs(60);
 
 /// Results of work done beside the loop.
 pub(crate) enum Work {
@@ -103,6 +112,14 @@ pub(crate) struct NodeLoop {
     /// Streams being opened, and for which torrent.
     opening: BTreeMap<Ticket, (TorrentId, PeerKey)>,
     dialling: BTreeMap<PeerId, Dialling>,
+    policy: DialPolicy,
+    /// Dials made only to see whether a peer can be dialled.
+    probes: HashMap<ConnectionId, Probe>,
+    /// How near connected peers are.
+    contacts: BTreeMap<PeerId, Reach>,
+    /// Grows when links may have to be told something new.
+    neighbours: u64,
+    refreshed: Instant,
     /// Inbound handshakes under way.
     answering: BTreeMap<PeerId, usize>,
     /// Torrents that were left, saving what is needed to resume and saying goodbye.
@@ -149,10 +166,11 @@ impl NodeLoop {
         let mut rng_seed = [0; 32];
         rand::fill(&mut rng_seed);
         let own_id = *swarm.local_peer_id();
+        let exchanges_peers = config.discovery.pex;
         Self {
             config,
             identity,
-            handshake_id: Identity { peer_id: handshake_id(&own_id) },
+            handshake_id: Identity { peer_id: handshake_id(&own_id), exchanges_peers },
             own_id,
             swarm,
             settling,
@@ -164,6 +182,11 @@ impl NodeLoop {
             links: BTreeMap::new(),
             opening: BTreeMap::new(),
             dialling: BTreeMap::new(),
+            policy: DialPolicy::default(),
+            probes: HashMap::new(),
+            contacts: BTreeMap::new(),
+            neighbours: 1,
+            refreshed: Instant::now(),
             answering: BTreeMap::new(),
             leaving: JoinSet::new(),
             next_number: 0,
@@ -182,6 +205,8 @@ impl NodeLoop {
     pub(crate) async fn run(mut self) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut exchange_tick = interval(EXCHANGE_TICK);
+        exchange_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut link_batch = Vec::with_capacity(BATCH);
         let mut store_batch = Vec::with_capacity(BATCH);
         loop {
@@ -207,6 +232,8 @@ impl NodeLoop {
                     Some(Command::Remove { torrent, done }) => self.remove(torrent, done),
                     Some(Command::Shutdown { done }) => {
                         self.shut_down().await;
+                        // Whoever starts again at once finds identity and port free.
+                        drop(self);
                         let _ = done.send(());
                         return;
                     }
@@ -215,6 +242,7 @@ impl NodeLoop {
                 Some(_) = self.leaving.join_next() => {}
                 () = wake_at(deadline) => self.drive(Input::Wake),
                 _ = tick.tick() => self.on_tick(),
+                _ = exchange_tick.tick() => self.exchange_peers(),
             }
         }
     }
@@ -356,10 +384,19 @@ impl NodeLoop {
             SwarmEvent::ExpiredListenAddr { .. } | SwarmEvent::ExternalAddrConfirmed { .. } => {
                 self.publish_addresses();
             }
-            SwarmEvent::ConnectionEstablished { peer_id, .. } => self.on_connected(peer_id),
-            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
-                tracing::debug!(%peer, %error, "dialling failed");
-                self.on_dial_failed(peer);
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.note_contact(peer_id, connection_id, &endpoint);
+                self.on_connected(peer_id, &endpoint);
+            }
+            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
+                self.contacts.remove(&peer_id);
+            }
+            SwarmEvent::OutgoingConnectionError { peer_id, error, connection_id } => {
+                tracing::debug!(?peer_id, %error, "dialling failed");
+                self.note_probe_failed(connection_id);
+                if let Some(peer) = peer_id {
+                    self.on_dial_failed(peer);
+                }
             }
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener has trouble"),
             SwarmEvent::ListenerClosed { addresses, reason, listener_id } => {
@@ -392,6 +429,7 @@ impl NodeLoop {
             self.settling.clear();
             self.publish_addresses();
         }
+        let (now, instant) = (self.now(), Instant::now());
         let mut links: BTreeMap<TorrentId, Vec<(PeerKey, bool)>> = BTreeMap::new();
         for entry in self.links.values() {
             links.entry(entry.torrent).or_default().push((entry.peer, entry.wants_us));
@@ -403,8 +441,16 @@ impl NodeLoop {
                 let left = active.metainfo.layout().total_size().saturating_sub(active.bytes_done);
                 state.figures.left.store(left, std::sync::atomic::Ordering::Relaxed);
             }
-            let progress = state.progress(&links);
+            let progress = state.progress(now, &links);
             state.tell(TorrentEvent::Progress(progress));
+        }
+        if instant.duration_since(self.refreshed) >= REFRESH {
+            self.refreshed = instant;
+            self.refresh_sightings();
+        }
+        let torrents: Vec<TorrentId> = self.torrents.keys().copied().collect();
+        for torrent in torrents {
+            self.remember_peers(torrent, instant);
         }
         self.ask_for_metainfo();
     }

@@ -62,7 +62,7 @@ pub struct Common {
     /// Folder for identity, resume data and peer cache [default: per the XDG base directories]
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub state_dir: Option<PathBuf>,
-    /// Ways to find peers, separated by commas [default: all; this version has: tracker]
+    /// Ways to find peers, separated by commas [default: all; this version has: tracker, pex, cache]
     ///
     /// Peers named by a link or by --peer, and peers that come to us, are always used.
     #[arg(long, global = true, value_name = "LIST", value_delimiter = ',', hide_possible_values = true)]
@@ -90,11 +90,11 @@ pub enum Discovery {
     Tracker,
     /// Ask the DHT (not in this version yet)
     Dht,
-    /// Let peers name each other (not in this version yet)
+    /// Let peers name each other
     Pex,
     /// Listen on the local network (not in this version yet)
     Lan,
-    /// Remember peers of earlier sessions (not in this version yet)
+    /// Remember peers of earlier sessions
     Cache,
 }
 

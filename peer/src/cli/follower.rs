@@ -173,7 +173,7 @@ impl Follower {
             return;
         }
         self.stage = Some(progress.stage);
-        let (stage, why) = (events::stage_name(progress.stage), why(progress.stage));
+        let (stage, why) = (events::stage_name(progress.stage), &progress.why);
         if progress.stage == Stage::Autonomous && matches!(self.state, State::Running) {
             self.output.note(format_args!("{}: {why}", self.which.name));
         }
@@ -181,7 +181,7 @@ impl Follower {
             which: self.which.clone(),
             stage,
             autonomy: progress.autonomy,
-            why: why.to_owned(),
+            why: why.clone(),
         });
     }
 
@@ -254,12 +254,4 @@ fn sharing(progress: &Progress) -> String {
         progress.interested_peers,
         events::stage_name(progress.stage)
     )
-}
-
-fn why(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Assisted => "without the tracker no new peers would be found",
-        Stage::Hybrid => "some peers could be found again without the tracker",
-        Stage::Autonomous => "the swarm goes on without a tracker",
-    }
 }

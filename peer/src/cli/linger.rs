@@ -54,6 +54,7 @@ mod tests {
             interested_peers,
             stage: Stage::Assisted,
             autonomy: 0.0,
+            why: String::new(),
         }
     }
 

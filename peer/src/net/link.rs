@@ -10,22 +10,26 @@ mod setup;
 mod writer;
 
 pub use framed::{Incoming, ReadError, WireReader, WireWriter};
-pub(crate) use serve::OUR_UT_METADATA;
+pub(crate) use serve::{OUR_SAMARA_PEX, OUR_UT_METADATA};
 pub use setup::{Established, Identity, REQUEST_QUEUE, SetupError, greet, respond};
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU8;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use libp2p::PeerId;
 use samara_proto::layout::BlockRef;
 use samara_proto::metainfo::Metainfo;
 use samara_proto::wire::codec::FrameLimits;
+use samara_proto::wire::extension::{PexMessage, SAMARA_PEX};
 use samara_proto::wire::message::Message;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::disk::Store;
 use crate::engine::event::{LinkId, PeerMessage};
+use crate::net::discovery::pex::Told;
 
 /// Orders a writing task may have queued; a remote that does not read is cut off when it is full.
 const WRITER_QUEUE: usize = 8192;
@@ -41,6 +45,8 @@ pub enum LinkEvent {
     BlockSent(BlockRef),
     /// A block could not be read from the disk; its request was rejected.
     BlockUnreadable(BlockRef),
+    /// It told of peers.
+    Told(Box<Told>),
     /// The stream ended; nothing follows.
     Ended(String),
 }
@@ -62,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) metainfo: Arc<Metainfo>,
     pub(crate) store: Store,
     pub(crate) limits: FrameLimits,
+    /// The other end, if it may tell us of peers.
+    pub(crate) teller: Option<PeerId>,
     pub(crate) events: mpsc::Sender<(LinkId, LinkEvent)>,
     /// Requests sent and not yet answered: only their bytes are let through to the disk.
     pub(crate) awaited: Mutex<BTreeSet<BlockRef>>,
@@ -104,6 +112,8 @@ pub(crate) struct LinkClosed;
 pub struct Link {
     shared: Arc<Shared>,
     orders: mpsc::Sender<Order>,
+    /// Where the remote wants to hear of peers, if both ends do.
+    pex: Option<NonZeroU8>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -112,30 +122,52 @@ pub struct Link {
 pub struct Overflow;
 
 impl Link {
-    /// Starts both tasks on an established stream. Their events go to `events`; the last one is
+    /// Starts both tasks on an established stream with `peer`. If `exchanges_peers`, which is never to be for
+    /// a private torrent, the ends may tell each other of peers. Their events go to `events`; the last one is
     /// [`LinkEvent::Ended`].
     pub fn start(
         id: LinkId,
+        peer: PeerId,
         established: Established,
-        metainfo: Arc<Metainfo>,
-        store: Store,
+        torrent: (Arc<Metainfo>, Store),
+        exchanges_peers: bool,
         events: mpsc::Sender<(LinkId, LinkEvent)>,
     ) -> Self {
+        let (metainfo, store) = torrent;
         let (orders, queue) = mpsc::channel(WRITER_QUEUE);
         let Established { reader, writer, limits, remote, .. } = established;
         let serve = serve::Server::new(&remote, &metainfo);
+        let exchanges_peers = exchanges_peers && !metainfo.is_private();
         let shared = Arc::new(Shared {
             id,
             metainfo,
             store,
             limits,
+            teller: exchanges_peers.then_some(peer),
             events,
             awaited: Mutex::default(),
             traffic: Traffic::default(),
         });
         let reading = tokio::spawn(reader::run(reader, shared.clone(), orders.clone(), serve));
         let writing = tokio::spawn(writer::run(writer, shared.clone(), queue));
-        Self { shared, orders, tasks: [reading, writing] }
+        let pex = remote.id_of(SAMARA_PEX).filter(|_| exchanges_peers);
+        Self { shared, orders, pex, tasks: [reading, writing] }
+    }
+
+    /// Whether both ends tell and hear of peers.
+    pub fn exchanges_peers(&self) -> bool {
+        self.pex.is_some()
+    }
+
+    /// Tells of peers, if the remote wants to hear of them.
+    ///
+    /// # Errors
+    /// The queue is full: end the link.
+    pub fn tell(&self, message: &PexMessage) -> Result<(), Overflow> {
+        match self.pex {
+            Some(id) => self.send(Message::Extended { id: id.get(), payload: message.encode() }),
+            None => Ok(()),
+        }
     }
 
     /// Queues a message; a request is awaited from now on.

@@ -3,16 +3,21 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
-use libp2p::swarm::ConnectionId;
+use libp2p::core::ConnectedPoint;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{ConnectionId, DialError};
 use libp2p::{Multiaddr, PeerId, Stream};
 use samara_proto::layout::BlockRef;
 use samara_proto::wire::message::Message;
 
+use super::autonomy::Sightings;
+use super::exchange::Exchange;
+use super::peers::Dialable;
 use super::torrent::Phase;
 use super::{NodeLoop, Work};
 use crate::engine::event::{Direction, Input, LinkId, PeerKey, PeerMessage, Source, TorrentId};
 use crate::net::discovery::Discovered;
+use crate::net::discovery::policy::is_believable;
 use crate::net::link::{Established, Link, LinkEvent, SetupError, greet, respond};
 use crate::net::wire::{Ticket, WireEvent};
 
@@ -23,6 +28,9 @@ const ANSWERING_PER_PEER: usize = 16;
 
 /// Streams with one peer that we add to: a muxer breaks its connection at 64, and libp2p needs some itself.
 const STREAMS_PER_PEER: usize = 40;
+/// Peers known of one torrent; further ones are taken up only if the user names them or they come by
+/// themselves. Twice what the engine keeps as candidates.
+const KNOWN: usize = 2000;
 
 /// A running link.
 pub(super) struct LinkEntry {
@@ -32,6 +40,10 @@ pub(super) struct LinkEntry {
     pub(super) direction: Direction,
     pub(super) connection: ConnectionId,
     pub(super) wants_us: bool,
+    /// Pieces it said it has.
+    pub(super) pieces: u32,
+    /// Peers are exchanged on it.
+    pub(super) exchange: Option<Exchange>,
 }
 
 /// A dial under way.
@@ -39,8 +51,10 @@ pub(super) struct LinkEntry {
 pub(super) struct Dialling {
     /// The torrents that wait for it.
     torrents: BTreeSet<TorrentId>,
+    /// What is being dialled.
+    addresses: Vec<Multiaddr>,
     /// Addresses to try when those being dialled fail.
-    fallback: Vec<Multiaddr>,
+    fallback: Vec<Dialable>,
 }
 
 /// Over what a link runs.
@@ -63,13 +77,25 @@ pub(crate) struct Setup {
 impl NodeLoop {
     /// Somebody who may have a torrent became known.
     pub(super) fn on_discovered(&mut self, found: Discovered) {
-        if found.peer == self.own_id || (found.source == Source::Tracker && self.peers.is_full()) {
+        let is_vouched_for = matches!(found.source, Source::Link | Source::Cache);
+        let mut addresses = found.addresses;
+        if found.source == Source::Dht {
+            // Anybody may put an address there.
+            let near = self.nearness(&self.own_id);
+            addresses.retain(|address| is_believable(address, near));
+        }
+        if found.peer == self.own_id || (!is_vouched_for && self.peers.is_full()) {
             return;
         }
+        let now = self.now();
         let peer = self.peers.key(found.peer);
-        self.peers.learn(peer, found.source, found.addresses);
         let Some(state) = self.torrents.get_mut(&found.torrent) else { return };
-        state.known.entry(peer).or_default().insert(found.source);
+        if state.known.len() >= KNOWN && !is_vouched_for && !state.known.contains_key(&peer) {
+            return;
+        }
+        let sighting = || Sightings::new(found.source, now);
+        state.known.entry(peer).or_insert_with(sighting).see(found.source, now);
+        self.peers.learn(peer, found.source, addresses);
         match state.phase {
             Phase::Active(_) => {
                 let (torrent, source) = (found.torrent, found.source);
@@ -88,34 +114,46 @@ impl NodeLoop {
             self.open_stream(id, torrent, peer);
             return None;
         }
+        if let Some(dialling) = self.dialling.get_mut(&id) {
+            dialling.torrents.insert(torrent);
+            return None;
+        }
         let (tcp, others) = self.peers.dialable(peer, self.config.bind);
         // TCP moves bulk data at half the cost of QUIC; the others are for when it does not get through.
-        let (addresses, fallback) = if tcp.is_empty() { (others, Vec::new()) } else { (tcp, others) };
-        if !self.dial_addresses(id, addresses) {
-            return failed;
-        }
-        let dialling = self.dialling.entry(id).or_default();
-        dialling.torrents.insert(torrent);
-        dialling.fallback = fallback;
+        let (first, fallback) = if tcp.is_empty() { (others, Vec::new()) } else { (tcp, others) };
+        let Some(addresses) = self.dial_addresses(id, first) else { return failed };
+        self.dialling.insert(id, Dialling { torrents: BTreeSet::from([torrent]), addresses, fallback });
         None
     }
 
-    fn dial_addresses(&mut self, id: PeerId, addresses: Vec<Multiaddr>) -> bool {
+    /// Dials those of `addresses` that may be dialled now, and gives them; `None` if nothing is under way.
+    fn dial_addresses(&mut self, id: PeerId, addresses: Vec<Dialable>) -> Option<Vec<Multiaddr>> {
+        let now = self.now();
+        let mut may_dial = |to: &Dialable| to.is_trusted || self.policy.permit(now, &to.address);
+        let addresses: Vec<Multiaddr> =
+            addresses.into_iter().filter(|to| may_dial(to)).map(|to| to.address).collect();
         if addresses.is_empty() {
-            return false;
+            return None;
         }
-        let options = DialOpts::peer_id(id).condition(PeerCondition::NotDialing).addresses(addresses).build();
+        let options =
+            DialOpts::peer_id(id).condition(PeerCondition::NotDialing).addresses(addresses.clone()).build();
         match self.swarm.dial(options) {
-            Ok(()) | Err(libp2p::swarm::DialError::DialPeerConditionFalse(_)) => true,
+            Ok(()) => Some(addresses),
             Err(error) => {
+                addresses.iter().for_each(|address| self.policy.on_abandoned(address));
                 tracing::debug!(peer = %id, %error, "cannot dial");
-                false
+                // A connection is being made already, and will do.
+                matches!(error, DialError::DialPeerConditionFalse(_)).then(Vec::new)
             }
         }
     }
 
-    pub(super) fn on_connected(&mut self, id: PeerId) {
-        for torrent in self.dialling.remove(&id).unwrap_or_default().torrents {
+    pub(super) fn on_connected(&mut self, id: PeerId, endpoint: &ConnectedPoint) {
+        let Some(dialling) = self.dialling.remove(&id) else { return };
+        for address in dialling.addresses.iter().filter(|address| *address != endpoint.get_remote_address()) {
+            self.policy.on_abandoned(address);
+        }
+        for torrent in dialling.torrents {
             let peer = self.peers.key(id);
             self.open_stream(id, torrent, peer);
         }
@@ -125,14 +163,15 @@ impl NodeLoop {
         if self.swarm.is_connected(&id) {
             return;
         }
-        let Some(dialling) = self.dialling.get_mut(&id) else { return };
-        let fallback = std::mem::take(&mut dialling.fallback);
-        if self.dial_addresses(id, fallback) {
+        let Some(mut dialling) = self.dialling.remove(&id) else { return };
+        let now = self.now();
+        dialling.addresses.iter().for_each(|address| self.policy.on_failed(now, address));
+        if let Some(addresses) = self.dial_addresses(id, std::mem::take(&mut dialling.fallback)) {
+            self.dialling.insert(id, Dialling { addresses, ..dialling });
             return;
         }
-        let torrents = self.dialling.remove(&id).unwrap_or_default().torrents;
         let peer = self.peers.key(id);
-        for torrent in torrents {
+        for torrent in dialling.torrents {
             self.not_reached(torrent, peer);
         }
     }
@@ -150,6 +189,10 @@ impl NodeLoop {
 
     /// An attempt to reach `peer` ended without a link.
     fn not_reached(&mut self, torrent: TorrentId, peer: PeerKey) {
+        self.judge_tellers(torrent, peer, false);
+        if let Some(state) = self.torrents.get_mut(&torrent) {
+            state.parted.remove(&peer);
+        }
         match self.torrents.get(&torrent).map(|state| &state.phase) {
             Some(Phase::Fetching(_)) => self.on_not_asked(torrent, peer),
             Some(_) => self.drive(Input::DialFailed { torrent, peer }),
@@ -268,18 +311,34 @@ impl NodeLoop {
             }
             self.end_link(old);
         }
+        let now = self.now();
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         let Phase::Active(active) = &state.phase else { return };
         let traits = established.traits();
         let (metainfo, store) = (active.metainfo.clone(), active.store.clone());
         if direction == Direction::Inbound {
-            state.known.entry(peer).or_default().insert(Source::Incoming);
+            let sighting = || Sightings::new(Source::Incoming, now);
+            state.known.entry(peer).or_insert_with(sighting).see(Source::Incoming, now);
         }
         let link = LinkId(self.number());
-        let running = Link::start(link, established, metainfo, store, self.link_events.sender.clone());
-        self.links
-            .insert(link, LinkEntry { link: running, torrent, peer, direction, connection, wants_us: false });
+        let (torrent_parts, exchanges) = ((metainfo, store), self.handshake_id.exchanges_peers);
+        let events = self.link_events.sender.clone();
+        let running = Link::start(link, id, established, torrent_parts, exchanges, events);
+        let exchange = running.exchanges_peers().then(Exchange::default);
+        let entry = LinkEntry {
+            link: running,
+            torrent,
+            peer,
+            direction,
+            connection,
+            wants_us: false,
+            pieces: 0,
+            exchange,
+        };
+        self.judge_tellers(torrent, peer, true);
+        self.links.insert(link, entry);
         self.drive(Input::Connected { torrent, peer, link, direction, traits });
+        self.tell_peers(link);
     }
 
     /// Of two links opened by different ends both keep the one opened by the smaller identity; of two
@@ -296,6 +355,9 @@ impl NodeLoop {
                 match message {
                     PeerMessage::Interested => entry.wants_us = true,
                     PeerMessage::NotInterested => entry.wants_us = false,
+                    PeerMessage::HaveAll => entry.pieces = u32::MAX,
+                    PeerMessage::Bitfield(ref bits) => entry.pieces = bits.count_ones(),
+                    PeerMessage::Have(_) => entry.pieces = entry.pieces.saturating_add(1),
                     _ => {}
                 }
                 self.drive(Input::Received { link, message });
@@ -315,6 +377,7 @@ impl NodeLoop {
                 self.drive(Input::BlockSent { link, block });
             }
             LinkEvent::BlockUnreadable(block) => self.drive(Input::BlockUnreadable { link, block }),
+            LinkEvent::Told(told) => self.on_told(link, *told),
             LinkEvent::Ended(why) => {
                 tracing::debug!(link = link.0, why, "a link ended");
                 self.end_link(link);
@@ -341,7 +404,9 @@ impl NodeLoop {
 
     /// Ends a link and gives the fact for the engine.
     pub(super) fn drop_link(&mut self, link: LinkId) -> Option<Input> {
-        self.links.remove(&link).map(|_| Input::Disconnected { link })
+        let entry = self.links.remove(&link)?;
+        self.part(entry);
+        Some(Input::Disconnected { link })
     }
 
     /// A connection is dead. libp2p closes it in its own time, which may be long if bytes wait to be sent:
@@ -354,7 +419,7 @@ impl NodeLoop {
         self.swarm.close_connection(connection);
     }
 
-    fn end_link(&mut self, link: LinkId) {
+    pub(super) fn end_link(&mut self, link: LinkId) {
         if let Some(fact) = self.drop_link(link) {
             self.drive(fact);
         }

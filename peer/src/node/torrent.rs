@@ -9,12 +9,16 @@ use std::time::{Duration, Instant};
 use samara_proto::infohash::{InfoHash, InfoHashes};
 use samara_proto::layout::{Layout, PieceIndex};
 use samara_proto::metainfo::Metainfo;
+use samara_proto::moment::Moment;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::autonomy::{Assessment, Sightings, Trackers, assess};
+use super::exchange::Parted;
+use super::remember::Remembered;
 use crate::disk::Store;
 use crate::engine::event::{PeerKey, Source};
-use crate::handle::{Progress, Role, Stage, TorrentEvent};
+use crate::handle::{Progress, Role, TorrentEvent};
 use crate::net::discovery::tracker::Figures;
 
 /// How far a torrent has come.
@@ -67,8 +71,12 @@ pub(super) struct TorrentState {
     pub(super) trackers: Vec<String>,
     pub(super) events: mpsc::Sender<TorrentEvent>,
     pub(super) phase: Phase,
-    /// Everybody known to take part, and every source that named them.
-    pub(super) known: BTreeMap<PeerKey, BTreeSet<Source>>,
+    /// Everybody known to take part, and which sources named them when.
+    pub(super) known: BTreeMap<PeerKey, Sightings>,
+    /// Seeds whose link ended when there was nothing to trade any more.
+    pub(super) parted: BTreeMap<PeerKey, Parted>,
+    /// Peers saved for next time.
+    pub(super) remembered: Remembered,
     /// Who gave how many content bytes.
     pub(super) given: BTreeMap<PeerKey, u64>,
     pub(super) figures: Arc<Figures>,
@@ -127,10 +135,9 @@ impl TorrentState {
         is_back
     }
 
-    /// The source under which bytes from `peer` are counted: the first that is not chance contact.
+    /// The source under which bytes from `peer` are counted.
     fn credited(&self, peer: PeerKey) -> Source {
-        let sources = self.known.get(&peer);
-        sources.and_then(|sources| sources.first().copied()).unwrap_or(Source::Incoming)
+        self.known.get(&peer).map_or(Source::Incoming, Sightings::found_by)
     }
 
     /// Content bytes received, by the source that found the giving peer.
@@ -142,14 +149,15 @@ impl TorrentState {
         sums.into_iter().collect()
     }
 
-    /// A moment's figures; `links` are the linked peers and whether each wants something from us.
-    pub(super) fn progress(&mut self, links: &[(PeerKey, bool)]) -> Progress {
+    /// The figures at `now`; `links` are the linked peers and whether each wants something from us.
+    pub(super) fn progress(&mut self, now: Moment, links: &[(PeerKey, bool)]) -> Progress {
         let uploaded = self.figures.uploaded.load(Ordering::Relaxed);
         let downloaded = self.figures.downloaded.load(Ordering::Relaxed);
         self.rates.update(Instant::now(), downloaded, uploaded);
         let (bytes_done, bytes_total) =
             self.active().map_or((0, 0), |active| (active.bytes_done, active.metainfo.layout().total_size()));
-        let (stage, autonomy) = self.stage(links);
+        let Assessment { stage, autonomy, why } = self.assess(now, links);
+        self.figures.autonomy_permille.store((1000.0 * autonomy) as u64, Ordering::Relaxed);
         Progress {
             bytes_done,
             bytes_total,
@@ -159,23 +167,18 @@ impl TorrentState {
             interested_peers: links.iter().filter(|(_, wants_us)| *wants_us).count(),
             stage,
             autonomy,
+            why,
         }
     }
 
     /// How much of the swarm would be found again without a tracker.
-    fn stage(&self, links: &[(PeerKey, bool)]) -> (Stage, f64) {
-        let otherwise = |sources: &BTreeSet<Source>| {
-            sources.iter().any(|source| !matches!(source, Source::Tracker | Source::Incoming))
+    fn assess(&self, now: Moment, links: &[(PeerKey, bool)]) -> Assessment {
+        let trackers = match self.announced.is_empty() {
+            true => Trackers::None,
+            false if self.silent_trackers.len() >= self.trackers.len() => Trackers::Silent,
+            false => Trackers::Answering,
         };
-        let findable = links.iter().filter(|(peer, _)| self.known.get(peer).is_some_and(otherwise)).count();
-        let autonomy = if links.is_empty() { 0.0 } else { findable as f64 / links.len() as f64 };
-        let tracker_gone = self.silent_trackers.len() >= self.trackers.len();
-        let stage = match (links.is_empty(), tracker_gone) {
-            (false, true) => Stage::Autonomous,
-            _ if autonomy > 0.0 => Stage::Hybrid,
-            _ => Stage::Assisted,
-        };
-        (stage, autonomy)
+        assess(now, links.iter().filter_map(|(peer, _)| self.known.get(peer)), trackers)
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use super::open::{self, Fetched, Opened, Opening, Question};
 use super::peers::named_peer;
+use super::remember::Remembered;
 use super::torrent::{Active, Fetching, Phase, Rates, TorrentState, content_bytes};
 use super::{NodeLoop, Work};
 use crate::disk::{OpenError, StoreError};
@@ -73,6 +74,8 @@ impl NodeLoop {
             announcers: JoinSet::new(),
             announced: BTreeSet::new(),
             silent_trackers: BTreeMap::new(),
+            parted: BTreeMap::new(),
+            remembered: Remembered::default(),
             added: Instant::now(),
             rates: Rates::new(Instant::now()),
         };
@@ -92,6 +95,7 @@ impl NodeLoop {
                 );
             }
         }
+        self.recall_peers(torrent);
         Ok(Torrent { id: torrent, names, events: receiver, figures })
     }
 
@@ -148,7 +152,7 @@ impl NodeLoop {
         }
         drop(directory);
         let known: Vec<(PeerKey, Source)> =
-            state.known.iter().filter_map(|(&peer, sources)| Some((peer, *sources.first()?))).collect();
+            state.known.iter().map(|(&peer, sightings)| (peer, sightings.found_by())).collect();
         let role = state.role;
         self.announce(torrent);
         let is_complete = found.verified.is_full();
@@ -192,6 +196,7 @@ impl NodeLoop {
                     keypair: self.identity.keypair().clone(),
                     peer_id: self.handshake_id.peer_id,
                     addresses: self.addresses.subscribe(),
+                    bind: self.config.bind,
                     figures: state.figures.clone(),
                     client: self.tracker_client.clone(),
                     events: self.tracker_events.sender.clone(),
@@ -334,6 +339,7 @@ impl NodeLoop {
     }
 
     pub(super) fn remove(&mut self, torrent: TorrentId, done: oneshot::Sender<()>) {
+        self.remember_peers_at_last(torrent);
         self.retire(torrent);
         if let Some(state) = self.torrents.remove(&torrent) {
             self.leaving.spawn(async move {
@@ -346,8 +352,9 @@ impl NodeLoop {
 
     pub(super) async fn shut_down(&mut self) {
         let ids: Vec<TorrentId> = self.torrents.keys().copied().collect();
-        for torrent in &ids {
-            self.retire(*torrent);
+        for torrent in ids {
+            self.remember_peers_at_last(torrent);
+            self.retire(torrent);
         }
         for state in std::mem::take(&mut self.torrents).into_values() {
             self.leaving.spawn(leave(state));
@@ -373,6 +380,7 @@ async fn leave(mut state: TorrentState) {
     if let Phase::Active(active) = &state.phase {
         close(active).await;
     }
+    state.remembered.settle().await;
     let goodbyes = async { while state.announcers.join_next().await.is_some() {} };
     // Whoever has not answered by then is not waited for.
     let _ = tokio::time::timeout(GOODBYE, goodbyes).await;

@@ -59,6 +59,7 @@ fn progress_has_the_contract_s_fields() {
         interested_peers: 6,
         stage: Stage::Assisted,
         autonomy: 0.5,
+        why: String::new(),
     };
     check(
         Event::progress(which(), &progress),

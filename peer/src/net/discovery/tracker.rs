@@ -2,7 +2,7 @@
 
 mod client;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,8 +21,9 @@ use tokio::time::Instant;
 pub use client::{Client, ClientError};
 
 use super::Discovered;
+use super::policy::is_believable;
 use crate::engine::event::{Source, TorrentId};
-use crate::net::address::{Reach, is_link_local, reach};
+use crate::net::address::{Reach, is_link_local, reach, reach_of};
 
 /// First wait after a tracker failed; doubled each time.
 const RETRY_FIRST: Duration = Duration::from_secs(2);
@@ -32,6 +33,9 @@ const RETRY_MAX: Duration = Duration::from_secs(300);
 const INTERVAL_FLOOR: Duration = Duration::from_secs(5);
 /// A leech without a single peer asks again this soon, if the tracker allows it; then less and less often.
 const LONELY_INTERVAL: Duration = Duration::from_secs(15);
+/// A swarm that needs the tracker asks this many times as often as the tracker wants at the least, if the
+/// tracker allows it.
+const NEED: u32 = 4;
 /// How often figures are looked at between announces.
 const POLL: Duration = Duration::from_secs(1);
 /// Peers asked for at once.
@@ -48,6 +52,8 @@ pub struct Figures {
     pub left: AtomicU64,
     /// Linked peers.
     pub links: AtomicU64,
+    /// Share of linked peers that the tracker is not needed for, in thousandths.
+    pub autonomy_permille: AtomicU64,
 }
 
 /// Whether everything is there.
@@ -117,6 +123,8 @@ pub struct Announcer {
     pub peer_id: [u8; 20],
     /// Where we can be dialled, most useful first.
     pub addresses: watch::Receiver<Vec<Multiaddr>>,
+    /// Where the node must stay.
+    pub bind: Option<IpAddr>,
     /// What is reported.
     pub figures: Arc<Figures>,
     /// Does the asking.
@@ -148,8 +156,8 @@ impl Announcer {
                 answer = self.announce(event) => answer,
                 _ = stop.wait_for(|stop| *stop) => break,
             };
-            let (wait, soonest) = match answer {
-                Ok(mut answer) => {
+            let pace = match answer {
+                Ok((mut answer, from)) => {
                     if answer.tracker_id.is_some() {
                         self.tracker_id = answer.tracker_id.take();
                     }
@@ -164,7 +172,7 @@ impl Announcer {
                     }
                     failures = 0;
                     event = Event::None;
-                    self.on_answer(answer).await
+                    self.on_answer(answer, from).await
                 }
                 Err(error) => {
                     failures += 1;
@@ -182,14 +190,13 @@ impl Announcer {
                         })
                         .await;
                     }
-                    (wait, wait)
+                    Pace { needed: wait, longest: wait, lonely: wait }
                 }
             };
             let lonely = self.figures.links.load(Ordering::Relaxed) == 0;
             lonely_wait = if lonely { (lonely_wait * 2).min(RETRY_MAX) } else { LONELY_INTERVAL };
-            let due = asked + jittered(wait);
-            let due_if_lonely = asked + soonest.max(lonely_wait / 2);
-            if !self.pause(due, due_if_lonely).await {
+            let due_if_lonely = asked + pace.lonely.max(lonely_wait / 2);
+            if !self.pause(asked, pace.jittered(), due_if_lonely).await {
                 break;
             }
             if self.was_missing && self.figures.completeness() == Completeness::Whole {
@@ -202,7 +209,8 @@ impl Announcer {
     }
 
     /// Waits for the next announce; false when the torrent was left meanwhile. Completion does not wait.
-    async fn pause(&mut self, due: Instant, due_if_lonely: Instant) -> bool {
+    /// The less the swarm needs its tracker, the longer it waits, and it may come to need it less meanwhile.
+    async fn pause(&mut self, asked: Instant, pace: Pace, due_if_lonely: Instant) -> bool {
         let before = self.figures.completeness();
         loop {
             tokio::select! {
@@ -210,6 +218,7 @@ impl Announcer {
                 _ = self.stop.wait_for(|stop| *stop) => return false,
             }
             let now = Instant::now();
+            let due = asked + pace.wait(self.figures.autonomy_permille.load(Ordering::Relaxed));
             let completeness = self.figures.completeness();
             self.was_missing |= completeness == Completeness::Missing;
             let lonely =
@@ -221,7 +230,7 @@ impl Announcer {
         }
     }
 
-    async fn announce(&self, event: Event) -> Result<AnnounceResponse, ClientError> {
+    async fn announce(&self, event: Event) -> Result<(AnnounceResponse, Option<SocketAddr>), ClientError> {
         let addresses = addresses_for(&self.url, &self.addresses.borrow());
         let record = SignedRecord::sign(&self.keypair, seconds_since_1970(), &addresses)
             .map_err(|error| ClientError::Unusable(error.to_string()))?;
@@ -245,8 +254,10 @@ impl Announcer {
         self.client.announce(&self.url, &request).await
     }
 
-    /// Passes on who was named; gives the wait until the next announce and the shortest allowed one.
-    async fn on_answer(&self, answer: AnnounceResponse) -> (Duration, Duration) {
+    /// Passes on who was named by a tracker at `from`; gives the pace it asks for.
+    async fn on_answer(&self, answer: AnnounceResponse, from: Option<SocketAddr>) -> Pace {
+        let near = |ip: Option<IpAddr>| ip.map_or(Reach::Everybody, reach_of);
+        let teller = near(from.map(|from| from.ip())).max(near(self.bind));
         let own = PeerId::from(self.keypair.public());
         for entry in answer.libp2p.into_iter().flat_map(|libp2p| libp2p.peers) {
             let record = match SignedRecord::verify(&entry.record) {
@@ -263,17 +274,15 @@ impl Announcer {
             // The peer vouches that they are its own, the tracker that the peer announced from there:
             // neither alone may send us to somebody else's door.
             let named = |address: &&Multiaddr| entry.addresses.contains(&address.to_vec());
-            let addresses: Vec<Multiaddr> = record.addresses().iter().filter(named).cloned().collect();
+            let believed = |address: &&Multiaddr| named(address) && is_believable(address, teller);
+            let addresses: Vec<Multiaddr> = record.addresses().iter().filter(believed).cloned().collect();
             let (torrent, source) = (self.torrent, Source::Tracker);
             self.tell(TrackerEvent::Found(Discovered { torrent, peer, addresses, source })).await;
         }
         if let Some(message) = answer.warning {
             self.tell(TrackerEvent::Warned { torrent: self.torrent, message }).await;
         }
-        let soonest = Duration::from_secs(answer.min_interval_secs.unwrap_or(0).into()).max(INTERVAL_FLOOR);
-        let wait = Duration::from_secs(answer.interval_secs.into())
-            .clamp(soonest, Duration::from_secs(7200).max(soonest));
-        (wait, soonest)
+        Pace::asked_for(answer.interval_secs, answer.min_interval_secs)
     }
 
     async fn tell(&self, event: TrackerEvent) {
@@ -309,9 +318,38 @@ fn retry_wait(error: &ClientError, failures: u32) -> Duration {
     }
 }
 
-/// Ten percent more or less, so that a swarm does not announce in step.
-fn jittered(wait: Duration) -> Duration {
-    wait.mul_f64(rand::rng().random_range(0.9..1.1))
+/// How long to wait until the next announce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pace {
+    /// While the tracker is the only way to find peers.
+    needed: Duration,
+    /// When it could vanish: the longest wait it asks for.
+    longest: Duration,
+    /// The least, for a leech that has nobody.
+    lonely: Duration,
+}
+
+impl Pace {
+    fn asked_for(interval_secs: u32, min_interval_secs: Option<u32>) -> Self {
+        let lonely = Duration::from_secs(min_interval_secs.unwrap_or(0).into()).max(INTERVAL_FLOOR);
+        let longest =
+            Duration::from_secs(interval_secs.into()).clamp(lonely, Duration::from_secs(7200).max(lonely));
+        // Coming back early is welcome only where the tracker says how early.
+        let needed = if min_interval_secs.is_some() { (longest / NEED).max(lonely) } else { longest };
+        Self { needed, longest, lonely }
+    }
+
+    /// The wait of a swarm with so much autonomy.
+    fn wait(&self, autonomy_permille: u64) -> Duration {
+        let share = autonomy_permille.min(1000) as f64 / 1000.0;
+        self.needed + self.longest.saturating_sub(self.needed).mul_f64(share)
+    }
+
+    /// Ten percent more or less, so that a swarm does not announce in step.
+    fn jittered(self) -> Self {
+        let factor = rand::rng().random_range(0.9..1.1);
+        Self { needed: self.needed.mul_f64(factor), longest: self.longest.mul_f64(factor), ..self }
+    }
 }
 
 /// Orders our records; later ones replace earlier ones at the tracker, over restarts too.
@@ -347,6 +385,19 @@ mod tests {
         for url in ["http://192.0.2.1/announce", "http://example.org/announce"] {
             assert!(!addresses_for(url, &many()).contains(&loopback), "{url}");
         }
+    }
+
+    #[test]
+    fn the_less_a_swarm_needs_its_tracker_the_less_it_asks() {
+        let secs = |pace: Pace, permille| pace.wait(permille).as_secs();
+        let pace = Pace::asked_for(1800, Some(60));
+        assert_eq!([0, 500, 1000, 5000].map(|permille| secs(pace, permille)), [450, 1125, 1800, 1800]);
+        let strict = Pace::asked_for(1800, Some(900));
+        assert_eq!([0, 1000].map(|permille| secs(strict, permille)), [900, 1800]);
+        let silent = Pace::asked_for(1800, None);
+        assert_eq!([0, 1000].map(|permille| secs(silent, permille)), [1800, 1800]);
+        let hasty = Pace::asked_for(0, None);
+        assert_eq!(secs(hasty, 0), INTERVAL_FLOOR.as_secs());
     }
 
     #[test]

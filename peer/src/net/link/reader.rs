@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use libp2p::PeerId;
 use samara_proto::bitfield::Bitfield;
+use samara_proto::moment::Moment;
+use samara_proto::wire::extension::PexError;
 use samara_proto::wire::message::Message;
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc};
@@ -12,9 +15,10 @@ use tokio::time::timeout;
 
 use super::framed::{Incoming, ReadError, WireReader};
 use super::serve::Server;
-use super::{LinkClosed, LinkEvent, Order, Shared};
+use super::{LinkClosed, LinkEvent, OUR_SAMARA_PEX, Order, Shared};
 use crate::disk::StoreError;
 use crate::engine::event::PeerMessage;
+use crate::net::discovery::pex::{self, Inbox, PexFlood, Told};
 
 /// Silence after which a link is taken for dead; a keep-alive is due every two minutes (BEP 3).
 const SILENCE: Duration = Duration::from_secs(240);
@@ -38,6 +42,10 @@ enum End {
     Store(#[from] StoreError),
     #[error("the node is gone")]
     NodeGone,
+    #[error("far too many messages about peers")]
+    PexFlood,
+    #[error(transparent)]
+    Pex(#[from] PexError),
 }
 
 impl From<LinkClosed> for End {
@@ -69,6 +77,7 @@ async fn read_all(
 ) -> Result<std::convert::Infallible, End> {
     let mut unexpected = 0;
     let answers = Arc::new(Semaphore::new(ANSWERS));
+    let mut ear = Ear { since: Instant::now(), inbox: Inbox::new(Moment::ZERO) };
     loop {
         let next = reader.next(&shared.limits, |block| shared.answered(block));
         match timeout(SILENCE, next).await.map_err(|_| End::Silent)?? {
@@ -83,6 +92,13 @@ async fn read_all(
                     return Err(End::Unexpected);
                 }
             }
+            Incoming::Message(Message::Extended { id: OUR_SAMARA_PEX, payload }) => {
+                if let Some(remote) = shared.teller
+                    && let Some(told) = ear.hear(&payload, remote)?
+                {
+                    shared.report(LinkEvent::Told(Box::new(told))).await?;
+                }
+            }
             Incoming::Message(message) => {
                 if let Message::Reject(block) = message {
                     shared.answered(block);
@@ -95,6 +111,23 @@ async fn read_all(
                     shared.report(LinkEvent::Received(fact)).await?;
                 }
             }
+        }
+    }
+}
+
+/// Hears of peers, no more often than is good.
+struct Ear {
+    since: Instant,
+    inbox: Inbox,
+}
+
+impl Ear {
+    fn hear(&mut self, payload: &[u8], remote: PeerId) -> Result<Option<Told>, End> {
+        let now = Moment::ZERO + self.since.elapsed();
+        match self.inbox.admit(now) {
+            Ok(true) => Ok(Some(pex::read(payload, remote)?)),
+            Ok(false) => Ok(None),
+            Err(PexFlood) => Err(End::PexFlood),
         }
     }
 }

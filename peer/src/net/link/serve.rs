@@ -7,17 +7,23 @@ use samara_proto::infohash::Sha256Hash;
 use samara_proto::layout::FileIndex;
 use samara_proto::limits::{HASHES_PER_REQUEST, REQUEST_LENGTH};
 use samara_proto::metainfo::Metainfo;
-use samara_proto::wire::extension::{ExtensionHandshake, MetadataMessage, UT_METADATA, metadata_range};
+use samara_proto::wire::extension::{
+    ExtensionHandshake, MetadataMessage, SAMARA_PEX, UT_METADATA, metadata_range,
+};
 use samara_proto::wire::message::{HashRequest, Message};
 
 use super::setup::REQUEST_QUEUE;
 
 /// The number under which we want to be sent `ut_metadata` messages.
 pub(crate) const OUR_UT_METADATA: u8 = 1;
+/// The number under which we want to be sent `samara_pex` messages.
+pub(crate) const OUR_SAMARA_PEX: u8 = 2;
 /// Metadata pieces given to one remote: the largest info dictionary four times over.
 const METADATA_ANSWERS: u32 = 16 * 1024;
-/// What we say of ourselves in the extension handshake.
-pub(crate) fn our_extensions(metainfo: Option<&Metainfo>) -> ExtensionHandshake {
+
+/// What we say of ourselves in the extension handshake. Peers of a private torrent, or of one that may be, are
+/// not exchanged.
+pub(crate) fn our_extensions(metainfo: Option<&Metainfo>, exchanges_peers: bool) -> ExtensionHandshake {
     let mut ours = ExtensionHandshake {
         version: Some(concat!("Samara ", env!("CARGO_PKG_VERSION")).to_owned()),
         reqq: Some(REQUEST_QUEUE),
@@ -26,6 +32,9 @@ pub(crate) fn our_extensions(metainfo: Option<&Metainfo>) -> ExtensionHandshake 
         ..ExtensionHandshake::default()
     };
     ours.m.insert(UT_METADATA.to_owned(), OUR_UT_METADATA);
+    if exchanges_peers && metainfo.is_some_and(|known| !known.is_private()) {
+        ours.m.insert(SAMARA_PEX.to_owned(), OUR_SAMARA_PEX);
+    }
     ours
 }
 

@@ -29,6 +29,8 @@ pub const REQUEST_QUEUE: u32 = 1024;
 pub struct Identity {
     /// The 20-byte id of BEP 20.
     pub peer_id: [u8; 20],
+    /// Whether we tell and hear of other peers, if the torrent is not private.
+    pub exchanges_peers: bool,
 }
 
 /// A stream on which both handshakes are done.
@@ -97,7 +99,7 @@ pub async fn greet(
     within(async {
         let (mut reader, mut writer) = halves(stream);
         writer.push_bytes(&ours(identity, info_hash).encode());
-        push_extensions(&mut writer, metainfo.as_deref());
+        push_extensions(&mut writer, identity, metainfo.as_deref());
         writer.flush().await?;
         let theirs = Handshake::decode(&reader.array().await?)?;
         let same = theirs.info_hash == info_hash
@@ -124,7 +126,7 @@ pub async fn respond(
         let theirs = Handshake::decode(&reader.array().await?)?;
         let metainfo = lookup(theirs.info_hash).ok_or(SetupError::UnknownTorrent)?;
         writer.push_bytes(&ours(identity, theirs.info_hash).encode());
-        push_extensions(&mut writer, Some(&metainfo));
+        push_extensions(&mut writer, identity, Some(&metainfo));
         writer.flush().await?;
         finish(reader, writer, theirs, Some(&metainfo)).await
     })
@@ -146,8 +148,9 @@ fn ours(identity: Identity, info_hash: InfoHash) -> Handshake {
     Handshake { info_hash, peer_id: identity.peer_id, reserved: Reserved::OURS }
 }
 
-fn push_extensions(writer: &mut WireWriter, metainfo: Option<&Metainfo>) {
-    writer.push(&Message::Extended { id: 0, payload: our_extensions(metainfo).encode() });
+fn push_extensions(writer: &mut WireWriter, identity: Identity, metainfo: Option<&Metainfo>) {
+    let ours = our_extensions(metainfo, identity.exchanges_peers);
+    writer.push(&Message::Extended { id: 0, payload: ours.encode() });
 }
 
 async fn finish(

@@ -1,6 +1,6 @@
 //! One HTTP announce: bounded in time and size, on the address the user chose.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
@@ -77,7 +77,7 @@ impl Client {
         Ok(Self { http, bind })
     }
 
-    /// Sends `request` to the tracker at `announce` and reads its answer.
+    /// Sends `request` to the tracker at `announce`; gives its answer, and the address that it came from.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -85,7 +85,7 @@ impl Client {
         &self,
         announce: &str,
         request: &AnnounceRequest,
-    ) -> Result<AnnounceResponse, ClientError> {
+    ) -> Result<(AnnounceResponse, Option<SocketAddr>), ClientError> {
         let url = reqwest::Url::parse(&announce_url(announce, &request.to_query()))
             .map_err(|error| ClientError::Unusable(format!("not a URL: {error}")))?;
         self.check_bound(&url)?;
@@ -94,6 +94,7 @@ impl Client {
         if !response.status().is_success() {
             return Err(ClientError::Status(response.status().as_u16()));
         }
+        let from = response.remote_addr();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if body.len() + chunk.len() > ANSWER_BYTES {
@@ -101,7 +102,7 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(AnnounceResponse::decode(&body)?)
+        Ok((AnnounceResponse::decode(&body)?, from))
     }
 
     /// A bound client asks no name server: a tracker's name would leave by another way.
