@@ -56,11 +56,19 @@ impl Cluster {
     /// # Panics
     /// When it does not start.
     pub async fn node(&self, name: &str) -> Node {
+        self.node_with(name, DiscoverySet::default()).await
+    }
+
+    /// Starts a node that finds peers by `discovery` alone.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn node_with(&self, name: &str, discovery: DiscoverySet) -> Node {
         let config = NodeConfig {
             listen: Vec::new(),
             bind: Some(IpAddr::from([127, 0, 0, 1])),
             state_dir: Some(self.path(&format!("{name}.state"))),
-            discovery: DiscoverySet::default(),
+            discovery,
         };
         Node::start(config).await.expect("a node starts on loopback")
     }
@@ -74,7 +82,22 @@ impl Cluster {
         content::write_file(&path, size, size ^ 7).expect("the scratch folder is writable");
         metainfo_of(&path, format)
     }
+
+    /// Makes a file of `size` bytes and the metainfo of a private torrent (BEP 27).
+    ///
+    /// # Panics
+    /// When either cannot be made.
+    pub fn private_file(&self, name: &str, size: u64) -> Arc<Metainfo> {
+        let path = self.path(name);
+        content::write_file(&path, size, size ^ 7).expect("the scratch folder is writable");
+        let options = CreateOptions { private: true, ..create_options(Format::V1) };
+        Arc::new(create(&path, options, |_, _| ()).expect("the content can be hashed").metainfo)
+    }
 }
+
+/// Peers are found by a link alone.
+pub const NOTHING: DiscoverySet =
+    DiscoverySet { tracker: false, dht: false, pex: false, lan: false, cache: false };
 
 /// Starts a tracker on loopback and gives its announce URL.
 ///
@@ -94,7 +117,11 @@ pub async fn tracker() -> (samara_tracker::Tracker, String) {
 /// # Panics
 /// When it cannot be made.
 pub fn metainfo_of(path: &Path, format: Format) -> Arc<Metainfo> {
-    let options = CreateOptions {
+    Arc::new(create(path, create_options(format), |_, _| ()).expect("the content can be hashed").metainfo)
+}
+
+fn create_options(format: Format) -> CreateOptions {
+    CreateOptions {
         format,
         piece_length: None,
         trackers: Vec::new(),
@@ -103,8 +130,7 @@ pub fn metainfo_of(path: &Path, format: Format) -> Arc<Metainfo> {
         private: false,
         created_by: None,
         creation_date: None,
-    };
-    Arc::new(create(path, options, |_, _| ()).expect("the content can be hashed").metainfo)
+    }
 }
 
 /// Shares content that is there whole; returns when others can ask for it.

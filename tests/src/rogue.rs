@@ -14,6 +14,8 @@ use samara_peer::net::transport;
 use samara_peer::net::wire::WireEvent;
 use samara_proto::layout::BlockRef;
 use samara_proto::metainfo::Metainfo;
+use samara_proto::record::SignedRecord;
+use samara_proto::wire::extension::{PexFlags, PexMessage, PexPeer, SAMARA_PEX};
 use samara_proto::wire::message::Message;
 
 /// What it does to whoever connects.
@@ -31,6 +33,11 @@ pub enum Lie {
     PiecesBeyondTheEnd,
     /// Sends blocks that nobody asked for.
     UnaskedBlocks,
+    /// Names a thousand peers, all of them at this bystander's port of loopback.
+    FalsePeers {
+        /// The bystander's.
+        port: u16,
+    },
 }
 
 /// Starts a lying peer; returns where it can be dialled. It lies until the runtime ends.
@@ -65,10 +72,29 @@ async fn lie_on(stream: Stream, lie: Lie, metainfo: Arc<Metainfo>, content: Arc<
     if lie == Lie::Noise {
         return make_noise(stream).await;
     }
-    let identity = Identity { peer_id: *b"-XX0000-000000000000" };
+    let identity = Identity { peer_id: *b"-XX0000-000000000000", exchanges_peers: true };
     let Ok(mut link) = respond(stream, identity, |_| Some(metainfo.clone())).await else { return };
     // Whatever the victim does to the stream is its right.
     let _ = lie_along(&mut link, lie, &metainfo, &content).await;
+}
+
+fn name_false_peers(link: &mut Established, port: u16) {
+    let Some(id) = link.remote.id_of(SAMARA_PEX) else { return };
+    for _ in 0..20 {
+        let records = (0..50).map(|_| false_record(port).as_bytes().to_vec());
+        let added = records.map(|record| PexPeer { record, flags: PexFlags::REACHED }).collect();
+        let message = PexMessage { added, ..PexMessage::default() };
+        link.writer.push(&Message::Extended { id: id.get(), payload: message.encode() });
+    }
+}
+
+/// The record of a made-up peer that says it is at a bystander's port of loopback.
+///
+/// # Panics
+/// Never.
+pub fn false_record(port: u16) -> SignedRecord {
+    let address = format!("/ip4/127.0.0.1/tcp/{port}").parse().expect("an address");
+    SignedRecord::sign(&Keypair::generate_ed25519(), 1, &[address]).expect("a record within the limits")
 }
 
 async fn make_noise(mut stream: Stream) {
@@ -95,6 +121,7 @@ async fn lie_along(
                 link.writer.push_block(block, &vec![0; block.length as usize]);
             }
         }
+        Lie::FalsePeers { port } => name_false_peers(link, port),
         Lie::CorruptBlocks | Lie::NoAnswer | Lie::Noise => {}
     }
     link.writer.flush().await?;
