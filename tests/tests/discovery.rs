@@ -186,7 +186,7 @@ async fn peers_of_a_private_torrent_are_neither_exchanged_nor_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_swarm_grows_up_from_assisted_to_autonomous() {
+async fn peers_that_name_each_other_make_an_assisted_swarm_hybrid() {
     let cluster = Cluster::new();
     let metainfo = cluster.file("grown.bin", 192 * MIB, Format::V1);
     let (tracker, url) = tracker().await;
