@@ -160,7 +160,7 @@ impl NodeLoop {
     }
 
     pub(super) fn on_dial_failed(&mut self, id: PeerId) {
-        if self.swarm.is_connected(&id) {
+        if self.swarm.behaviour().wire.is_connected(&id) {
             return;
         }
         let Some(mut dialling) = self.dialling.remove(&id) else { return };
