@@ -112,7 +112,7 @@ async fn a_swarm_found_through_a_tracker_outlives_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousands_of_tiny_pieces_do_not_overrun_the_queue_of_requests() {
     let cluster = Cluster::new();
-    content::write_folder(&cluster.path("tiny"), 3000, MIB, 5).expect("writable");
+    content::write_folder(&cluster.path("tiny"), 1500, MIB, 5).expect("writable");
     let metainfo = metainfo_of(&cluster.path("tiny"), Format::Hybrid);
     let giver = cluster.node("giver").await;
     let taker = cluster.node("taker").await;
