@@ -76,23 +76,26 @@ fn read_all(texts: &[String], output: &Output) -> Result<Vec<Source>, Failure> {
     last_failure.map_or(Ok(sources), Err)
 }
 
-/// Why no peer can be found for a source, if so; only peers that come to us remain.
+/// Why no peer can be found for a source, if so; only peers of an earlier session and peers that come to us
+/// remain.
 fn nobody_to_ask(source: &Source, args: &GetArgs, common: &Common) -> Option<&'static str> {
     if !args.peers.is_empty() || source.names_peers() {
         return None;
     }
     let mut trackers = args.trackers.iter().map(String::as_str).chain(source.trackers()).peekable();
     if trackers.peek().is_none() {
-        return Some("there is no way to find peers; name a tracker with --tracker or a peer with --peer");
-    }
-    if !common.uses_trackers() {
         return Some(
-            "there is no way to find peers, because --discovery leaves trackers out; name a peer with --peer",
+            "there is no way to find new peers; name a tracker with --tracker or a peer with --peer",
+        );
+    }
+    if !common.discovery_set().tracker {
+        return Some(
+            "there is no way to find new peers, because --discovery leaves trackers out; name a peer with --peer",
         );
     }
     if trackers.all(is_udp) {
         return Some(
-            "there is no way to find peers, because only http and https trackers know Samara peers; \
+            "there is no way to find new peers, because only http and https trackers know Samara peers; \
              name one with --tracker, or a peer with --peer",
         );
     }
