@@ -48,7 +48,10 @@ fn the_table_of_limits_is_what_is_enforced() {
         ),
         (
             "peer exchange message",
-            format!("{PEX_PEERS} records of {}, {PEX_PEERS} PeerIds of 66 bytes", kib(RECORD_BYTES)),
+            format!(
+                "{PEX_PEERS} records of {}, {PEX_PEERS} PeerIds of {PEER_ID_BYTES} bytes",
+                kib(RECORD_BYTES)
+            ),
         ),
         ("hashes message", format!("{HASHES_PER_REQUEST} hashes and {PROOF_HASHES} uncles")),
         ("message with an unknown id", kib(UNKNOWN_MESSAGE_BYTES as usize)),
