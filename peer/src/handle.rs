@@ -38,7 +38,7 @@ const RELEASE_WAIT: Duration = Duration::from_secs(1);
 const RELEASE_POLL: Duration = Duration::from_millis(20);
 
 /// How a node is set up; the default suits a desktop.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct NodeConfig {
     /// Where to listen; empty means every interface (or `bind`), TCP and QUIC, on free ports.
     pub listen: Vec<Multiaddr>,
@@ -48,6 +48,8 @@ pub struct NodeConfig {
     pub state_dir: Option<PathBuf>,
     /// How peers may be found.
     pub discovery: DiscoverySet,
+    /// Ways into the DHT besides those that links, trackers and peers yield; each ends in `/p2p/<peer id>`.
+    pub bootstrap: Vec<Multiaddr>,
 }
 
 /// What to share or fetch.

@@ -65,10 +65,10 @@ impl Cluster {
     /// When it does not start.
     pub async fn node_with(&self, name: &str, discovery: DiscoverySet) -> Node {
         let config = NodeConfig {
-            listen: Vec::new(),
             bind: Some(IpAddr::from([127, 0, 0, 1])),
             state_dir: Some(self.path(&format!("{name}.state"))),
             discovery,
+            ..NodeConfig::default()
         };
         Node::start(config).await.expect("a node starts on loopback")
     }

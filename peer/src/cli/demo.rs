@@ -25,7 +25,6 @@ use super::interrupt::Interrupt;
 use super::output::Output;
 use super::{create, units};
 use crate::handle::{AddOptions, Node, NodeConfig, Role, Torrent, TorrentEvent, TorrentSource};
-use crate::net::discovery::DiscoverySet;
 use scratch::Scratch;
 
 const FILE_NAME: &str = "demo.bin";
@@ -140,12 +139,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 async fn join(metainfo: &Arc<Metainfo>, folder: &Path, role: Role) -> Result<(Node, Torrent), Failure> {
-    let config = NodeConfig {
-        listen: Vec::new(),
-        bind: Some(LOCALHOST),
-        state_dir: None,
-        discovery: DiscoverySet::default(),
-    };
+    let config = NodeConfig { bind: Some(LOCALHOST), ..NodeConfig::default() };
     let node = Node::start(config)
         .await
         .map_err(|error| Failure::failed(format!("cannot start a node: {error}")))?;

@@ -22,6 +22,7 @@ pub async fn start_node(common: &Common, listen: &[Multiaddr], output: &Output) 
         bind: bind(common)?,
         state_dir: Some(state_dir(common)?),
         discovery: common.discovery_set(),
+        bootstrap: common.bootstrap.clone(),
     };
     let node = Node::start(config)
         .await
