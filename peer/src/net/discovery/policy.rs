@@ -59,6 +59,11 @@ impl Endpoint {
         (rest_is_fine && port != 0 && is_somebody(ip)).then_some(Self { at: (ip, port).into(), is_quic })
     }
 
+    /// Its IP address.
+    pub fn ip(&self) -> IpAddr {
+        self.at.ip()
+    }
+
     fn reach(&self) -> Reach {
         reach_of(self.at.ip())
     }
