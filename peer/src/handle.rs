@@ -239,8 +239,17 @@ impl Node {
         let (commands, queue) = mpsc::channel(COMMANDS);
         let pool = DiskPool::new().map_err(StartError::Disk)?;
         let tracker_client = Client::new(config.bind)?;
-        let parts =
-            Parts { config, identity, swarm, settling, pool, tracker_client, addresses, commands: queue };
+        let parts = Parts {
+            config,
+            identity,
+            binding,
+            swarm,
+            settling,
+            pool,
+            tracker_client,
+            addresses,
+            commands: queue,
+        };
         tokio::spawn(NodeLoop::new(parts).run());
         let mut node = Self { commands, addresses: announced, peer_id };
         // A listener that comes up late is announced when it does.

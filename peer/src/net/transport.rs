@@ -63,6 +63,7 @@ pub fn build(keypair: &Keypair, binding: Option<&Binding>) -> Result<Swarm<Behav
     let transport = match binding {
         Some(binding) => {
             let has_quic = binding.address().is_loopback();
+            tracing::debug!(address = %binding.address(), interface = binding.interface(), has_quic, "bound");
             let quic = has_quic.then(|| BoundQuic::new(quic_config(keypair), binding.address()));
             let quic = quic.map_or_else(OptionalTransport::none, OptionalTransport::some);
             either(quic, secured(BoundTcp::new(binding.clone()), tls)).boxed()
