@@ -4,6 +4,7 @@ mod autonomy;
 mod exchange;
 mod identity;
 mod interface;
+mod lan;
 mod links;
 mod open;
 mod peers;
@@ -45,6 +46,7 @@ use crate::net::link::{Identity, LinkEvent, REQUEST_QUEUE};
 use crate::net::wire::Ticket;
 use exchange::Probe;
 use interface::Interface;
+use lan::Neighbourhood;
 use links::{Dialling, LinkEntry, Setup};
 use open::{Fetched, Opened};
 use peers::Peers;
@@ -130,6 +132,7 @@ pub(crate) struct NodeLoop {
     next_number: u64,
     /// Of a node that must stay on one.
     interface: Option<Interface>,
+    neighbourhood: Neighbourhood,
     pool: DiskPool,
     tracker_client: Client,
     addresses: watch::Sender<Vec<Multiaddr>>,
@@ -174,6 +177,7 @@ impl NodeLoop {
         rand::fill(&mut rng_seed);
         let own_id = *swarm.local_peer_id();
         let exchanges_peers = config.discovery.pex;
+        let neighbourhood = Neighbourhood::new(&config, &identity, binding.as_ref(), &addresses);
         Self {
             config,
             identity,
@@ -198,6 +202,7 @@ impl NodeLoop {
             leaving: JoinSet::new(),
             next_number: 0,
             interface: binding.map(Interface::new),
+            neighbourhood,
             pool,
             tracker_client,
             addresses,
@@ -233,6 +238,7 @@ impl NodeLoop {
                 }
                 Some(work) = self.work.receiver.recv() => self.on_work(work),
                 Some(event) = self.tracker_events.receiver.recv() => self.on_tracker_event(event),
+                event = self.neighbourhood.next_event() => self.on_lan_event(event),
                 command = self.commands.recv() => match command {
                     Some(Command::Add { source, options, reply }) => {
                         let _ = reply.send(self.add(*source, options));
@@ -250,7 +256,10 @@ impl NodeLoop {
                 Some(_) = self.leaving.join_next() => {}
                 () = wake_at(deadline) => self.drive(Input::Wake),
                 _ = tick.tick() => self.on_tick(),
-                _ = exchange_tick.tick() => self.exchange_peers(),
+                _ = exchange_tick.tick() => {
+                    self.exchange_peers();
+                    self.offer_neighbours();
+                }
             }
         }
     }

@@ -11,7 +11,6 @@ mod socket;
 mod task;
 mod timetable;
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use libp2p::identity::Keypair;
@@ -19,6 +18,8 @@ use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+
+use crate::net::bind::Binding;
 
 /// News that may wait for the node; beyond it the network waits, which loses what it cannot hold.
 const EVENTS: usize = 64;
@@ -46,8 +47,8 @@ pub enum LanEvent {
 pub struct LanConfig {
     /// Signs what we say of ourselves.
     pub keypair: Keypair,
-    /// Every socket stays on this address, or there is none.
-    pub bind: Option<IpAddr>,
+    /// Every socket stays on it, or there is none.
+    pub binding: Option<Binding>,
     /// Where we can be dialled.
     pub addresses: watch::Receiver<Vec<Multiaddr>>,
 }

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use if_addrs::Interface;
 
 use crate::net::address::{Reach, reach_of};
+use crate::net::bind::Binding;
 
 /// Networks at once: a machine with more has them for its containers.
 const PLACES: usize = 16;
@@ -22,29 +23,32 @@ pub(super) struct Place {
     pub(super) address: IpAddr,
 }
 
-/// Where a node that must stay on `bind`, if on any address, has a local network now.
+/// Where a node that must stay on `binding`, if it has one, has a local network now.
 ///
 /// # Errors
 /// The system does not tell its interfaces.
-pub(super) fn look(bind: Option<IpAddr>) -> io::Result<BTreeSet<Place>> {
+pub(super) fn look(binding: Option<&Binding>) -> io::Result<BTreeSet<Place>> {
+    let bind = binding.map(|binding| (binding.interface(), binding.address()));
     Ok(choose(&if_addrs::get_if_addrs()?, bind))
 }
 
-/// Of each interface that may be a local network's, one address of each family; of `bind` nothing but itself.
+/// Of each interface that may be a local network's, one address of each family; or nothing but `bind`, an
+/// interface and an address of it.
 ///
 /// Loopback is no network, and a tunnel between two ends, such as a VPN's, is not a local one.
-fn choose(interfaces: &[Interface], bind: Option<IpAddr>) -> BTreeSet<Place> {
+fn choose(interfaces: &[Interface], bind: Option<(&str, IpAddr)>) -> BTreeSet<Place> {
     let mut chosen: BTreeMap<(&str, bool), Place> = BTreeMap::new();
     for interface in interfaces {
         let address = interface.ip();
         // The second and further addresses of an interface may carry its name with a label.
         let device = interface.name.split(':').next().unwrap_or_default();
         let is_wanted = match bind {
-            Some(bind) => address == bind,
-            None => interface.is_oper_up() && !is_bound_to_its_cable(address),
+            Some(bind) => bind == (device, address),
+            None => !is_bound_to_its_cable(address),
         };
         if let Some(index) = interface.index
             && is_wanted
+            && interface.is_oper_up()
             && !interface.is_p2p()
             && reach_of(address) != Reach::ThisMachine
         {
@@ -85,8 +89,8 @@ mod tests {
         Interface { name: name.to_owned(), addr, index: Some(1), oper_status, is_p2p: false }
     }
 
-    fn chosen(interfaces: &[Interface], bind: Option<&str>) -> Vec<String> {
-        let bind = bind.map(|address| address.parse().expect("an address"));
+    fn chosen(interfaces: &[Interface], bind: Option<(&str, &str)>) -> Vec<String> {
+        let bind = bind.map(|(device, address)| (device, address.parse().expect("an address")));
         let places = choose(interfaces, bind);
         places.into_iter().map(|place| format!("{} {}", place.device, place.address)).collect()
     }
@@ -120,14 +124,21 @@ mod tests {
 
     #[test]
     fn a_bound_node_has_the_network_of_its_address_alone() {
-        assert_eq!(chosen(&machine(), Some("192.168.7.2")), ["eth0 192.168.7.2"]);
-        assert_eq!(chosen(&machine(), Some("2001:db8::2")), ["eth0 2001:db8::2"]);
+        assert_eq!(chosen(&machine(), Some(("eth0", "192.168.7.2"))), ["eth0 192.168.7.2"]);
+        assert_eq!(chosen(&machine(), Some(("eth0", "2001:db8::2"))), ["eth0 2001:db8::2"]);
     }
 
     #[test]
-    fn nothing_is_said_on_loopback_in_tunnels_or_from_an_address_that_is_gone() {
-        for bind in ["127.0.0.1", "::1", "10.8.0.2", "203.0.113.9"] {
-            assert_eq!(chosen(&machine(), Some(bind)), [] as [&str; 0], "{bind}");
+    fn nothing_is_said_on_loopback_in_tunnels_or_from_an_address_that_is_gone_or_elsewhere() {
+        for bind in [
+            ("lo", "127.0.0.1"),
+            ("lo", "::1"),
+            ("tun0", "10.8.0.2"),
+            ("eth1", "10.1.0.1"),
+            ("eth0", "203.0.113.9"),
+            ("wlan0", "192.168.1.2"),
+        ] {
+            assert_eq!(chosen(&machine(), Some(bind)), [] as [&str; 0], "{bind:?}");
         }
     }
 

@@ -130,7 +130,7 @@ impl Task {
 
     /// Sets up where a network came, and takes down where one went.
     fn look(&mut self) {
-        let places = match places::look(self.config.bind) {
+        let places = match places::look(self.config.binding.as_ref()) {
             Ok(places) => places,
             Err(error) => return tracing::debug!(%error, "the network interfaces cannot be listed"),
         };
