@@ -62,7 +62,7 @@ pub struct Common {
     /// Folder for identity, resume data and peer cache [default: per the XDG base directories]
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub state_dir: Option<PathBuf>,
-    /// Ways to find peers, separated by commas [default: all; this version has: tracker, pex, cache]
+    /// Ways to find peers, separated by commas [default: all; this version has: tracker, pex, lan, cache]
     ///
     /// Peers named by a link or by --peer, and peers that come to us, are always used.
     #[arg(long, global = true, value_name = "LIST", value_delimiter = ',', hide_possible_values = true)]
@@ -92,7 +92,7 @@ pub enum Discovery {
     Dht,
     /// Let peers name each other
     Pex,
-    /// Listen on the local network (not in this version yet)
+    /// Meet others on the local network, by multicast DNS
     Lan,
     /// Remember peers of earlier sessions
     Cache,

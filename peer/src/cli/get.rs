@@ -77,9 +77,14 @@ fn read_all(texts: &[String], output: &Output) -> Result<Vec<Source>, Failure> {
 }
 
 /// Why no peer can be found for a source, if so; only peers of an earlier session and peers that come to us
-/// remain.
+/// remain. Those on the local network may have it, if there is one.
 fn nobody_to_ask(source: &Source, args: &GetArgs, common: &Common) -> Option<&'static str> {
     if !args.peers.is_empty() || source.names_peers() {
+        return None;
+    }
+    let is_on_loopback =
+        setup::bind(common).is_ok_and(|bind| bind.is_some_and(|address| address.is_loopback()));
+    if common.discovery_set().lan && !is_on_loopback && !source.is_private() {
         return None;
     }
     let mut trackers = args.trackers.iter().map(String::as_str).chain(source.trackers()).peekable();

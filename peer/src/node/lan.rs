@@ -12,6 +12,7 @@ use libp2p::{Multiaddr, PeerId};
 use samara_proto::moment::Moment;
 use tokio::sync::watch;
 
+use super::autonomy::Sightings;
 use super::torrent::{Phase, TorrentState};
 use super::{NodeIdentity, NodeLoop};
 use crate::engine::event::{Input, PeerKey, Source, TorrentId};
@@ -124,11 +125,6 @@ impl TorrentState {
             Phase::Fetching(_) => true,
             Phase::Checking { .. } | Phase::Failed => false,
         }
-    }
-
-    /// Forgets everybody that only the local network named.
-    pub(super) fn part_from_neighbours(&mut self) {
-        self.known.retain(|_, sightings| !sightings.is_named_by_only(Source::Lan));
     }
 }
 
@@ -245,6 +241,23 @@ impl NodeLoop {
         }
     }
 
+    /// A torrent turns out to be private: nobody is kept that only the local network named, and no connection
+    /// over which the torrent could be had all the same.
+    pub(super) fn part_from_neighbours(&mut self, torrent: TorrentId) {
+        let Some(state) = self.torrents.get_mut(&torrent) else { return };
+        let known = std::mem::take(&mut state.known);
+        let is_mere = |(_, sightings): &(PeerKey, Sightings)| sightings.is_named_by_only(Source::Lan);
+        let (mere, others): (Vec<_>, Vec<_>) = known.into_iter().partition(is_mere);
+        state.known.extend(others);
+        for (peer, _) in mere {
+            let is_linked = self.links.values().any(|link| link.peer == peer);
+            if let Some(id) = self.peers.id(peer).filter(|_| !is_linked) {
+                // An error means that there is no connection.
+                let _ = self.swarm.disconnect_peer_id(id);
+            }
+        }
+    }
+
     /// Neighbours that are still there could be found again at any time.
     pub(super) fn refresh_neighbours(&mut self) {
         let now = self.now();
@@ -264,5 +277,52 @@ impl NodeLoop {
         if let Some(lan) = self.neighbourhood.lan.take() {
             lan.stop().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn neighbourhood(neighbours: usize, torrents: u32) -> Neighbourhood {
+        let neighbour = || Neighbour {
+            addresses: Vec::new(),
+            pending: (0..torrents).map(TorrentId).collect(),
+            allowed: OFFERS_PER_NEIGHBOUR,
+            round: Moment::ZERO,
+            has_news: false,
+        };
+        let neighbours = (0..neighbours).map(|_| (PeerId::random(), neighbour())).collect();
+        Neighbourhood { lan: None, neighbours, allowed: OFFERS, last_asked: None }
+    }
+
+    #[test]
+    fn one_neighbour_is_asked_for_a_few_torrents_at_a_time() {
+        let mut neighbourhood = neighbourhood(1, 100);
+        let asked: Vec<_> = std::iter::from_fn(|| neighbourhood.next_offer()).collect();
+        assert_eq!(asked.len(), OFFERS_PER_NEIGHBOUR);
+        assert_ne!(asked[0].2, asked[1].2);
+    }
+
+    #[test]
+    fn everybody_gets_a_turn_before_somebody_gets_two() {
+        let mut neighbourhood = neighbourhood(2 * OFFERS, 100);
+        let mut asked = BTreeSet::new();
+        for _ in 0..2 {
+            neighbourhood.allowed = OFFERS;
+            let turn: Vec<_> = std::iter::from_fn(|| neighbourhood.next_offer()).collect();
+            assert_eq!(turn.len(), OFFERS);
+            asked.extend(turn.into_iter().map(|(peer, ..)| peer));
+        }
+        assert_eq!(asked.len(), 2 * OFFERS);
+    }
+
+    #[test]
+    fn nobody_is_asked_twice_for_one_torrent() {
+        let mut neighbourhood = neighbourhood(3, 1);
+        let asked: Vec<_> = std::iter::from_fn(|| neighbourhood.next_offer()).collect();
+        assert_eq!(asked.len(), 3);
+        neighbourhood.allowed = OFFERS;
+        assert!(neighbourhood.next_offer().is_none());
     }
 }

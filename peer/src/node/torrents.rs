@@ -114,11 +114,11 @@ impl NodeLoop {
         if self.torrents.iter().any(is_twin) {
             return self.fail(torrent, AddError::Duplicate.to_string());
         }
+        if metainfo.is_private() {
+            self.part_from_neighbours(torrent);
+        }
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         state.names = names;
-        if metainfo.is_private() {
-            state.part_from_neighbours();
-        }
         state.tell(TorrentEvent::Metainfo(metainfo.clone()));
         let opening = Opening {
             torrent,

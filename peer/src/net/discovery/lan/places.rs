@@ -116,10 +116,7 @@ mod tests {
 
     #[test]
     fn each_interface_that_may_be_a_local_network_has_one_address_of_each_family() {
-        assert_eq!(
-            chosen(&machine(), None),
-            ["eth0 192.168.1.2", "eth0 fd00::2", "wlan0 169.254.3.4"]
-        );
+        assert_eq!(chosen(&machine(), None), ["eth0 192.168.1.2", "eth0 fd00::2", "wlan0 169.254.3.4"]);
     }
 
     #[test]

@@ -233,7 +233,8 @@ impl Task {
                 Vec::new()
             }
             Some(Said::Told(tellings)) => {
-                let told = tellings.into_iter().flat_map(|telling| self.neighbours.on_told(now, sender, telling));
+                let told =
+                    tellings.into_iter().flat_map(|telling| self.neighbours.on_told(now, sender, telling));
                 told.collect()
             }
             Some(Said::Asked { .. }) | None => Vec::new(),
@@ -247,12 +248,13 @@ impl Task {
             while let Some(due) = station.timetable.next(now, &mut self.rng) {
                 let packet = match due {
                     // That we know ourselves keeps us from answering: what we say we hear too.
-                    Due::Ask => {
-                        message::question([(&self.instance, LIFETIME)].into_iter().chain(self.neighbours.known(now)))
-                    }
-                    Due::Tell => station.own.as_ref().and_then(|(_, record)| {
-                        message::answer(&self.instance, record.as_bytes(), LIFETIME)
-                    }),
+                    Due::Ask => message::question(
+                        [(&self.instance, LIFETIME)].into_iter().chain(self.neighbours.known(now)),
+                    ),
+                    Due::Tell => station
+                        .own
+                        .as_ref()
+                        .and_then(|(_, record)| message::answer(&self.instance, record.as_bytes(), LIFETIME)),
                 };
                 if let Some(packet) = packet {
                     say(place, station, &packet);
@@ -264,9 +266,8 @@ impl Task {
     fn say_goodbye(&mut self) {
         for (place, station) in &self.stations {
             let own = station.own.as_ref();
-            let goodbye = own.and_then(|(_, record)| {
-                message::answer(&self.instance, record.as_bytes(), Duration::ZERO)
-            });
+            let goodbye = own
+                .and_then(|(_, record)| message::answer(&self.instance, record.as_bytes(), Duration::ZERO));
             if let Some(packet) = goodbye {
                 say(place, station, &packet);
             }

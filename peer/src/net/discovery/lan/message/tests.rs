@@ -48,7 +48,8 @@ fn a_question_comes_back_with_those_who_need_not_answer() {
 
 #[test]
 fn an_answer_comes_back_with_its_record() {
-    let addresses = (1..=8).map(|n| format!("/ip6/2001:db8::{n}/udp/4001/quic-v1").parse().expect("an address"));
+    let addresses =
+        (1..=8).map(|n| format!("/ip6/2001:db8::{n}/udp/4001/quic-v1").parse().expect("an address"));
     let addresses: Vec<_> = addresses.collect();
     let record = SignedRecord::sign(&Keypair::generate_ed25519(), 7, &addresses).expect("a record");
     let packet = answer(&instance(), record.as_bytes(), LIFETIME).expect("the longest usual record fits");
@@ -92,7 +93,9 @@ fn text_message(name: &str, strings: &[&[u8]]) -> Vec<u8> {
 
 #[test]
 fn other_services_are_none_of_our_business() {
-    for name in ["x._p2p._udp.local.", "_samara._udp.local.", "x.y._samara._udp.local.", "x._samara._udp.", "."] {
+    for name in
+        ["x._p2p._udp.local.", "_samara._udp.local.", "x.y._samara._udp.local.", "x._samara._udp.", "."]
+    {
         assert_eq!(parse(&text_message(name, &[b"r0=YWJj"])), None, "{name}");
     }
     let mut query = Message::new(0, MessageType::Query, OpCode::Query);
@@ -103,7 +106,8 @@ fn other_services_are_none_of_our_business() {
 #[test]
 fn a_text_is_read_in_the_order_of_its_keys_and_other_strings_are_skipped() {
     let name = "x._samara._udp.local.";
-    let said = parse(&text_message(name, &[b"v=2", b"r1=Y2Rl", b"r0=YWJj", b"r0=AAAA", b"r3=AAAA", b"", b"r"]));
+    let said =
+        parse(&text_message(name, &[b"v=2", b"r1=Y2Rl", b"r0=YWJj", b"r0=AAAA", b"r3=AAAA", b"", b"r"]));
     let Some(Said::Told(tellings)) = said else { panic!("a telling") };
     assert_eq!(tellings[0].record, b"abccde");
     for strings in [&[&b"v=1"[..]][..], &[b"r0="], &[b"r0=!!!!"], &[b"r0=A"], &[b"r1=YWJj"]] {

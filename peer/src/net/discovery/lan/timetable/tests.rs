@@ -14,10 +14,7 @@ fn seconds(secs: f64) -> Moment {
 }
 
 /// What is said until `end`, and when; before each deadline `disturb` may happen.
-fn run(
-    end: Moment,
-    mut disturb: impl FnMut(&mut Timetable, Moment, &mut ChaCha8Rng),
-) -> Vec<(Moment, Due)> {
+fn run(end: Moment, mut disturb: impl FnMut(&mut Timetable, Moment, &mut ChaCha8Rng)) -> Vec<(Moment, Due)> {
     let mut rng = rng();
     let mut timetable = Timetable::new(Moment::ZERO, &mut rng);
     let mut said = Vec::new();
