@@ -20,6 +20,7 @@ mod get;
 mod interrupt;
 mod linger;
 mod logs;
+mod metrics;
 mod output;
 mod parse;
 mod seed;

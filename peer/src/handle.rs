@@ -20,9 +20,11 @@ use tokio::time::{sleep, timeout};
 
 use crate::disk::DiskPool;
 use crate::engine::event::{Source, TorrentId};
+use crate::metrics::NodeFigures;
 use crate::net::behaviour::Behaviour;
 use crate::net::discovery::DiscoverySet;
-use crate::net::discovery::tracker::{Client, ClientError, Figures};
+use crate::net::discovery::tracker::{Client, ClientError, Figures as Reported};
+use crate::net::reachability::Dialability;
 use crate::net::transport::{self, TransportError, default_listen, stays_on};
 use crate::node::{IdentityError, NodeIdentity, NodeLoop, Parts};
 
@@ -115,6 +117,8 @@ pub struct Progress {
     pub autonomy: f64,
     /// Why the stage is what it is, for people.
     pub why: String,
+    /// Linked peers that each source has named in the last 30 minutes.
+    pub named_by: Vec<(Source, usize)>,
 }
 
 /// What happens to one torrent, in order.
@@ -133,6 +137,13 @@ pub enum TorrentEvent {
     Ready {
         /// Content bytes that need not be fetched.
         bytes_present: u64,
+    },
+    /// A peer is linked that was found by this source; [`Source::Incoming`] if it found us.
+    Linked {
+        /// Who.
+        peer: PeerId,
+        /// How it was found.
+        source: Source,
     },
     /// Figures, about once a second.
     Progress(Progress),
@@ -159,6 +170,8 @@ pub(crate) enum Command {
     Add { source: Box<TorrentSource>, options: AddOptions, reply: oneshot::Sender<Result<Torrent, AddError>> },
     /// Leave one.
     Remove { torrent: TorrentId, done: oneshot::Sender<()> },
+    /// Tell what goes on.
+    Figures { reply: oneshot::Sender<NodeFigures> },
     /// Leave all and end.
     Shutdown { done: oneshot::Sender<()> },
 }
@@ -211,6 +224,7 @@ pub enum AddError {
 pub struct Node {
     commands: mpsc::Sender<Command>,
     addresses: watch::Receiver<Vec<Multiaddr>>,
+    dialability: watch::Receiver<Dialability>,
     peer_id: PeerId,
 }
 
@@ -231,13 +245,23 @@ impl Node {
         }
         let settling = listen(&mut swarm, &config, identity.last_port())?;
         let (addresses, announced) = watch::channel(Vec::new());
+        let (dialability, reachable) = watch::channel(Dialability::default());
         let (commands, queue) = mpsc::channel(COMMANDS);
         let pool = DiskPool::new().map_err(StartError::Disk)?;
         let tracker_client = Client::new(config.bind)?;
-        let parts =
-            Parts { config, identity, swarm, settling, pool, tracker_client, addresses, commands: queue };
+        let parts = Parts {
+            config,
+            identity,
+            swarm,
+            settling,
+            pool,
+            tracker_client,
+            addresses,
+            dialability,
+            commands: queue,
+        };
         tokio::spawn(NodeLoop::new(parts).run());
-        let mut node = Self { commands, addresses: announced, peer_id };
+        let mut node = Self { commands, addresses: announced, dialability: reachable, peer_id };
         // A listener that comes up late is announced when it does.
         let _ = timeout(LISTEN_WAIT, node.addresses.wait_for(|list| !list.is_empty())).await;
         Ok(node)
@@ -265,8 +289,26 @@ impl Node {
 
     /// Where others can dial this node, most widely reachable first; each ends in `/p2p/<peer id>`.
     pub fn addresses(&self) -> Vec<Multiaddr> {
-        let named = |address: &Multiaddr| address.clone().with_p2p(self.peer_id).unwrap_or_else(|own| own);
-        self.addresses.borrow().iter().map(named).collect()
+        self.watch_addresses()()
+    }
+
+    /// What [`Self::addresses`] gives, for whoever outlives this handle.
+    pub fn watch_addresses(&self) -> impl Fn() -> Vec<Multiaddr> + Send + 'static {
+        let (addresses, peer_id) = (self.addresses.clone(), self.peer_id);
+        move || {
+            let named = |address: &Multiaddr| address.clone().with_p2p(peer_id).unwrap_or_else(|own| own);
+            addresses.borrow().iter().map(named).collect()
+        }
+    }
+
+    /// Where the node's figures can be read.
+    pub fn figures(&self) -> Figures {
+        Figures { commands: self.commands.downgrade() }
+    }
+
+    /// Whether others can dial this node; changes as it becomes known.
+    pub fn dialability(&self) -> watch::Receiver<Dialability> {
+        self.dialability.clone()
     }
 
     /// The node's libp2p identity.
@@ -281,6 +323,23 @@ impl Node {
             // An error means that the node is gone already.
             let _ = answer.await;
         }
+    }
+}
+
+/// Reads a node's figures. Cheap to clone; it does not keep the node running.
+#[derive(Clone)]
+pub struct Figures {
+    commands: mpsc::WeakSender<Command>,
+}
+
+impl Figures {
+    /// What the node is doing; nothing when it has ended.
+    pub async fn read(&self) -> NodeFigures {
+        let Some(commands) = self.commands.upgrade() else { return NodeFigures::default() };
+        let (reply, answer) = oneshot::channel();
+        // An error means that the node is gone, and does nothing any more.
+        let _ = commands.send(Command::Figures { reply }).await;
+        answer.await.unwrap_or_default()
     }
 }
 
@@ -380,7 +439,7 @@ pub struct Torrent {
     pub(crate) id: TorrentId,
     pub(crate) names: InfoHashes,
     pub(crate) events: mpsc::Receiver<TorrentEvent>,
-    pub(crate) figures: Arc<Figures>,
+    pub(crate) figures: Arc<Reported>,
 }
 
 impl Torrent {

@@ -5,5 +5,6 @@ pub mod behaviour;
 pub mod discovery;
 pub mod link;
 pub mod metadata;
+pub mod reachability;
 pub mod transport;
 pub mod wire;

@@ -2,15 +2,18 @@
 
 mod autonomy;
 mod exchange;
+mod figures;
 mod identity;
 mod links;
 mod open;
 mod peers;
+mod reach;
 mod remember;
 mod torrent;
 mod torrents;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
@@ -40,6 +43,7 @@ use crate::net::behaviour::{Behaviour, BehaviourEvent};
 use crate::net::discovery::policy::DialPolicy;
 use crate::net::discovery::tracker::{Client, TrackerEvent};
 use crate::net::link::{Identity, LinkEvent, REQUEST_QUEUE};
+use crate::net::reachability::{Dialability, Reachability};
 use crate::net::wire::Ticket;
 use exchange::Probe;
 use links::{Dialling, LinkEntry, Setup};
@@ -117,6 +121,11 @@ pub(crate) struct NodeLoop {
     probes: HashMap<ConnectionId, Probe>,
     /// How near connected peers are.
     contacts: BTreeMap<PeerId, Reach>,
+    /// Where connections end.
+    remotes: HashMap<ConnectionId, IpAddr>,
+    reachability: Reachability,
+    /// Where the remote is that identified itself last.
+    witness: Option<IpAddr>,
     /// Grows when links may have to be told something new.
     neighbours: u64,
     refreshed: Instant,
@@ -128,6 +137,7 @@ pub(crate) struct NodeLoop {
     pool: DiskPool,
     tracker_client: Client,
     addresses: watch::Sender<Vec<Multiaddr>>,
+    dialability: watch::Sender<Dialability>,
     commands: mpsc::Receiver<Command>,
     link_events: Channel<(LinkId, LinkEvent)>,
     tracker_events: Channel<TrackerEvent>,
@@ -157,12 +167,23 @@ pub(crate) struct Parts {
     pub(crate) pool: DiskPool,
     pub(crate) tracker_client: Client,
     pub(crate) addresses: watch::Sender<Vec<Multiaddr>>,
+    pub(crate) dialability: watch::Sender<Dialability>,
     pub(crate) commands: mpsc::Receiver<Command>,
 }
 
 impl NodeLoop {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, identity, swarm, settling, pool, tracker_client, addresses, commands } = parts;
+        let Parts {
+            config,
+            identity,
+            swarm,
+            settling,
+            pool,
+            tracker_client,
+            addresses,
+            dialability,
+            commands,
+        } = parts;
         let mut rng_seed = [0; 32];
         rand::fill(&mut rng_seed);
         let own_id = *swarm.local_peer_id();
@@ -185,6 +206,9 @@ impl NodeLoop {
             policy: DialPolicy::default(),
             probes: HashMap::new(),
             contacts: BTreeMap::new(),
+            remotes: HashMap::new(),
+            reachability: Reachability::default(),
+            witness: None,
             neighbours: 1,
             refreshed: Instant::now(),
             answering: BTreeMap::new(),
@@ -193,6 +217,7 @@ impl NodeLoop {
             pool,
             tracker_client,
             addresses,
+            dialability,
             commands,
             link_events: Channel::new(LINK_EVENTS),
             tracker_events: Channel::new(WORK_QUEUE),
@@ -229,6 +254,7 @@ impl NodeLoop {
                     Some(Command::Add { source, options, reply }) => {
                         let _ = reply.send(self.add(*source, options));
                     }
+                    Some(Command::Figures { reply }) => _ = reply.send(self.figures()),
                     Some(Command::Remove { torrent, done }) => self.remove(torrent, done),
                     Some(Command::Shutdown { done }) => {
                         self.shut_down().await;
@@ -242,7 +268,10 @@ impl NodeLoop {
                 Some(_) = self.leaving.join_next() => {}
                 () = wake_at(deadline) => self.drive(Input::Wake),
                 _ = tick.tick() => self.on_tick(),
-                _ = exchange_tick.tick() => self.exchange_peers(),
+                _ = exchange_tick.tick() => {
+                    self.hasten_dials();
+                    self.exchange_peers();
+                }
             }
         }
     }
@@ -374,6 +403,9 @@ impl NodeLoop {
                 tracing::debug!(%peer, %error, "a connection no longer answers");
                 self.give_up(peer, connection);
             }
+            SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => self.on_identify_event(&event),
+            SwarmEvent::Behaviour(BehaviourEvent::Upnp(event)) => self.on_upnp_event(&event),
+            SwarmEvent::NewExternalAddrCandidate { address } => self.on_observed(address),
             SwarmEvent::NewListenAddr { address, listener_id } => {
                 self.settling.remove(&listener_id);
                 if let Some(Protocol::Tcp(port)) = address.iter().find(|p| matches!(p, Protocol::Tcp(_))) {
@@ -381,21 +413,27 @@ impl NodeLoop {
                 }
                 self.publish_addresses();
             }
-            SwarmEvent::ExpiredListenAddr { .. } | SwarmEvent::ExternalAddrConfirmed { .. } => {
+            SwarmEvent::ExpiredListenAddr { .. } => self.note_moved(),
+            SwarmEvent::ExternalAddrConfirmed { .. } | SwarmEvent::ExternalAddrExpired { .. } => {
                 self.publish_addresses();
             }
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.note_remote(connection_id, &endpoint);
+                self.note_dialled(&endpoint);
                 self.note_contact(peer_id, connection_id, &endpoint);
                 self.on_connected(peer_id, &endpoint);
             }
-            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
-                self.contacts.remove(&peer_id);
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, .. } => {
+                self.remotes.remove(&connection_id);
+                if num_established == 0 {
+                    self.contacts.remove(&peer_id);
+                }
             }
             SwarmEvent::OutgoingConnectionError { peer_id, error, connection_id } => {
                 tracing::debug!(?peer_id, %error, "dialling failed");
                 self.note_probe_failed(connection_id);
                 if let Some(peer) = peer_id {
-                    self.on_dial_failed(peer);
+                    self.on_dial_failed(peer, connection_id);
                 }
             }
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener has trouble"),
@@ -429,21 +467,8 @@ impl NodeLoop {
             self.settling.clear();
             self.publish_addresses();
         }
-        let (now, instant) = (self.now(), Instant::now());
-        let mut links: BTreeMap<TorrentId, Vec<(PeerKey, bool)>> = BTreeMap::new();
-        for entry in self.links.values() {
-            links.entry(entry.torrent).or_default().push((entry.peer, entry.wants_us));
-        }
-        for (id, state) in &mut self.torrents {
-            let links = links.remove(id).unwrap_or_default();
-            state.figures.links.store(links.len() as u64, std::sync::atomic::Ordering::Relaxed);
-            if let Some(active) = state.active() {
-                let left = active.metainfo.layout().total_size().saturating_sub(active.bytes_done);
-                state.figures.left.store(left, std::sync::atomic::Ordering::Relaxed);
-            }
-            let progress = state.progress(now, &links);
-            state.tell(TorrentEvent::Progress(progress));
-        }
+        let instant = Instant::now();
+        self.tell_progress();
         if instant.duration_since(self.refreshed) >= REFRESH {
             self.refreshed = instant;
             self.refresh_sightings();
@@ -453,6 +478,7 @@ impl NodeLoop {
             self.remember_peers(torrent, instant);
         }
         self.ask_for_metainfo();
+        self.tell_dialability();
     }
 
     fn warn(&self, torrent: TorrentId, message: String) {

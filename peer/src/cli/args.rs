@@ -1,5 +1,6 @@
 //! Every command and flag, with its help text: the one place that says what the command line accepts.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::Styles;
@@ -62,6 +63,9 @@ pub struct Common {
     /// Folder for identity, resume data and peer cache [default: per the XDG base directories]
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub state_dir: Option<PathBuf>,
+    /// Serve the node's figures for Prometheus at http://ADDR/metrics, such as 127.0.0.1:9469 (seed, get, node)
+    #[arg(long, global = true, value_name = "ADDR")]
+    pub metrics: Option<SocketAddr>,
     /// Ways to find peers, separated by commas [default: all; this version has: tracker, pex, cache]
     ///
     /// Peers named by a link or by --peer, and peers that come to us, are always used.

@@ -6,13 +6,18 @@ use std::path::PathBuf;
 use etcetera::{AppStrategy, AppStrategyArgs};
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
+use tokio::sync::watch;
 
 use super::args::Common;
 use super::bind::Bind;
 use super::events::Event;
 use super::failure::Failure;
+use super::metrics;
 use super::output::Output;
 use crate::handle::{Node, NodeConfig, StartError};
+use crate::metrics::dialability_name;
+use crate::net::address::Reach;
+use crate::net::reachability::Dialability;
 use crate::net::transport::stays_on;
 
 /// Starts a node as the flags say and tells where it listens.
@@ -30,7 +35,35 @@ pub async fn start_node(common: &Common, listen: &[Multiaddr], output: &Output) 
     for address in node.addresses() {
         output.event(&Event::Listening { protocol: protocol(&address), address: address.to_string() });
     }
+    if let Some(address) = common.metrics {
+        metrics::serve(address, bind(common)?, node.figures(), output).await?;
+    }
+    tokio::spawn(tell_dialability(node.watch_addresses(), node.dialability(), output.clone()));
     Ok(node)
+}
+
+/// Says who can dial the node whenever that becomes known, until the node ends.
+async fn tell_dialability(
+    addresses: impl Fn() -> Vec<Multiaddr>,
+    mut dialability: watch::Receiver<Dialability>,
+    output: Output,
+) {
+    while dialability.changed().await.is_ok() {
+        let now = *dialability.borrow_and_update();
+        let Some(by) = dialability_name(now) else { continue };
+        let addresses = reachable(&addresses()).iter().map(ToString::to_string).collect();
+        output.event(&Event::Reachable { by, addresses });
+        match now {
+            Dialability::From(Reach::Everybody) => {
+                output.note("reachable: peers on the Internet can dial this node");
+            }
+            Dialability::Nobody => output.note(
+                "not reachable: peers know this node's addresses and none has got through; it still takes from \
+                 and gives to those that it can dial",
+            ),
+            Dialability::From(_) | Dialability::Unknown => {}
+        }
+    }
 }
 
 /// The address that every socket must stay on: what `--bind` says, or else `SAMARA_BIND`.

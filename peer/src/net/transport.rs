@@ -17,6 +17,7 @@ use libp2p::swarm::{self, Swarm};
 use libp2p::{Multiaddr, dns, quic, tcp};
 use thiserror::Error;
 
+use super::address::ip_of;
 use super::behaviour::Behaviour;
 use buffered::Buffered;
 use muxer::Yamux;
@@ -70,7 +71,7 @@ pub fn build(keypair: &Keypair, bind: Option<IpAddr>) -> Result<Swarm<Behaviour>
         .with_substream_upgrade_protocol_override(Version::V1Lazy)
         .with_max_negotiating_inbound_streams(NEGOTIATING_STREAMS)
         .with_idle_connection_timeout(IDLE_TIMEOUT);
-    Ok(Swarm::new(transport, Behaviour::new(keypair), keypair.public().to_peer_id(), config))
+    Ok(Swarm::new(transport, Behaviour::new(keypair, bind), keypair.public().to_peer_id(), config))
 }
 
 fn quic_config(keypair: &Keypair) -> quic::Config {
@@ -104,11 +105,7 @@ pub fn default_listen(bind: Option<IpAddr>, port: u16) -> Vec<Multiaddr> {
 /// loopback; names are refused because asking for them would leave by another way.
 pub fn stays_on(bind: Option<IpAddr>, address: &Multiaddr) -> bool {
     let Some(bind) = bind else { return true };
-    let ip = match address.iter().next() {
-        Some(Protocol::Ip4(ip)) => IpAddr::from(ip),
-        Some(Protocol::Ip6(ip)) => IpAddr::from(ip),
-        _ => return false,
-    };
+    let Some(ip) = ip_of(address) else { return false };
     ip.is_ipv4() == bind.is_ipv4() && ip.is_loopback() == bind.is_loopback()
 }
 
