@@ -223,9 +223,28 @@ pub enum AddError {
 /// A running node. Dropping it ends the node without saying goodbye; [`Node::shutdown`] is kinder.
 pub struct Node {
     commands: mpsc::Sender<Command>,
-    addresses: watch::Receiver<Vec<Multiaddr>>,
+    addresses: Addresses,
     dialability: watch::Receiver<Dialability>,
+}
+
+/// Where a node can be dialled, as that changes. Cheap to clone; it does not keep the node running.
+#[derive(Clone)]
+pub struct Addresses {
+    receiver: watch::Receiver<Vec<Multiaddr>>,
     peer_id: PeerId,
+}
+
+impl Addresses {
+    /// The addresses of this moment; see [`Node::addresses`].
+    pub fn now(&self) -> Vec<Multiaddr> {
+        let named = |address: &Multiaddr| address.clone().with_p2p(self.peer_id).unwrap_or_else(|own| own);
+        self.receiver.borrow().iter().map(named).collect()
+    }
+
+    /// Waits until they are others than when last looked at; `false` when the node has ended.
+    pub async fn changed(&mut self) -> bool {
+        self.receiver.changed().await.is_ok()
+    }
 }
 
 impl Node {
@@ -261,9 +280,10 @@ impl Node {
             commands: queue,
         };
         tokio::spawn(NodeLoop::new(parts).run());
-        let mut node = Self { commands, addresses: announced, dialability: reachable, peer_id };
+        let addresses = Addresses { receiver: announced, peer_id };
+        let mut node = Self { commands, addresses, dialability: reachable };
         // A listener that comes up late is announced when it does.
-        let _ = timeout(LISTEN_WAIT, node.addresses.wait_for(|list| !list.is_empty())).await;
+        let _ = timeout(LISTEN_WAIT, node.addresses.receiver.wait_for(|list| !list.is_empty())).await;
         Ok(node)
     }
 
@@ -289,16 +309,12 @@ impl Node {
 
     /// Where others can dial this node, most widely reachable first; each ends in `/p2p/<peer id>`.
     pub fn addresses(&self) -> Vec<Multiaddr> {
-        self.watch_addresses()()
+        self.addresses.now()
     }
 
-    /// What [`Self::addresses`] gives, for whoever outlives this handle.
-    pub fn watch_addresses(&self) -> impl Fn() -> Vec<Multiaddr> + Send + 'static {
-        let (addresses, peer_id) = (self.addresses.clone(), self.peer_id);
-        move || {
-            let named = |address: &Multiaddr| address.clone().with_p2p(peer_id).unwrap_or_else(|own| own);
-            addresses.borrow().iter().map(named).collect()
-        }
+    /// The same as they change.
+    pub fn watch_addresses(&self) -> Addresses {
+        self.addresses.clone()
     }
 
     /// Where the node's figures can be read.
@@ -313,7 +329,7 @@ impl Node {
 
     /// The node's libp2p identity.
     pub fn peer_id(&self) -> PeerId {
-        self.peer_id
+        self.addresses.peer_id
     }
 
     /// Leaves every torrent and ends; everything can be resumed.

@@ -105,6 +105,9 @@ pub(crate) struct NodeLoop {
     handshake_id: Identity,
     own_id: PeerId,
     swarm: Swarm<Behaviour>,
+    listeners: Vec<ListenerId>,
+    /// The router passes connections on to us.
+    has_mapping: bool,
     /// Listeners that have not said where they listen; some never do, where a family has no address.
     settling: HashSet<ListenerId>,
     engine: Engine,
@@ -194,6 +197,8 @@ impl NodeLoop {
             handshake_id: Identity { peer_id: handshake_id(&own_id), exchanges_peers },
             own_id,
             swarm,
+            listeners: settling.iter().copied().collect(),
+            has_mapping: false,
             settling,
             engine: Engine::new(engine_config(), rng_seed),
             epoch: Instant::now(),

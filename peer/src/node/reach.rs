@@ -1,11 +1,18 @@
 //! Finding out whether others can dial us, and telling it.
 
+use std::time::Duration;
+
+use futures::StreamExt;
 use libp2p::core::ConnectedPoint;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, identify, upnp};
+use tokio::time::timeout;
 
 use super::NodeLoop;
 use crate::net::address::{ip_of, reach};
+
+/// A router in the house answers within this time.
+const CLOSING: Duration = Duration::from_millis(500);
 
 impl NodeLoop {
     /// Somebody dialled us.
@@ -36,6 +43,7 @@ impl NodeLoop {
     pub(super) fn on_upnp_event(&mut self, event: &upnp::Event) {
         match event {
             upnp::Event::NewExternalAddr { external_addr, .. } => {
+                self.has_mapping = true;
                 tracing::info!(address = %external_addr, "the router passes connections on to us");
             }
             upnp::Event::ExpiredExternalAddr { external_addr, .. } => {
@@ -46,6 +54,19 @@ impl NodeLoop {
                 tracing::debug!("the router is itself behind another one, which opens no ports");
             }
         }
+    }
+
+    /// Closes the router's ports behind us, which it would keep open for up to an hour.
+    pub(super) async fn close_ports(&mut self) {
+        if !self.has_mapping {
+            return;
+        }
+        for listener in std::mem::take(&mut self.listeners) {
+            self.swarm.remove_listener(listener);
+        }
+        // Nobody says when the router has been told.
+        let telling = async { while self.swarm.next().await.is_some() {} };
+        let _ = timeout(CLOSING, telling).await;
     }
 
     /// Others can be told of addresses that are confirmed now.
