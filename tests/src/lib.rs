@@ -6,3 +6,4 @@ pub mod process;
 pub mod rogue;
 pub mod scene;
 pub mod tidy;
+pub mod transition;
