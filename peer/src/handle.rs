@@ -22,10 +22,11 @@ use crate::disk::DiskPool;
 use crate::engine::event::{Source, TorrentId};
 use crate::metrics::NodeFigures;
 use crate::net::behaviour::Behaviour;
+use crate::net::bind::{BindError, Binding, Sharing};
 use crate::net::discovery::DiscoverySet;
 use crate::net::discovery::tracker::{Client, ClientError, Figures as Reported};
 use crate::net::reachability::Dialability;
-use crate::net::transport::{self, TransportError, default_listen, stays_on};
+use crate::net::transport::{self, TransportError, default_listen, stays_on, why_off};
 use crate::node::{IdentityError, NodeIdentity, NodeLoop, Parts};
 
 /// Commands that may wait for the node.
@@ -182,6 +183,9 @@ pub enum StartError {
     /// The state folder cannot be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// Nothing can be kept where the node must stay.
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// The system refuses what the network needs.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -200,7 +204,7 @@ pub enum StartError {
         reason: String,
     },
     /// An address to listen on is not the one the node must stay on.
-    #[error("cannot listen on {address}: it is not on {bind}, which --bind demands")]
+    #[error("cannot listen on {address}: {}", why_off(*bind, address))]
     OffBind {
         /// Which.
         address: Multiaddr,
@@ -257,12 +261,13 @@ impl Node {
             Some(dir) => NodeIdentity::open(dir)?,
             None => NodeIdentity::ephemeral(),
         };
-        let mut swarm = transport::build(identity.keypair(), config.bind)?;
+        let binding = config.bind.map(Binding::find).transpose()?;
+        let mut swarm = transport::build(identity.keypair(), binding.as_ref())?;
         let peer_id = *swarm.local_peer_id();
         if let Some(port) = identity.last_port().filter(|_| config.listen.is_empty()) {
-            wait_until_free(config.bind, port).await;
+            wait_until_free(binding.as_ref(), port).await;
         }
-        let settling = listen(&mut swarm, &config, identity.last_port())?;
+        let settling = listen(&mut swarm, &config, binding.as_ref(), identity.last_port())?;
         let (addresses, announced) = watch::channel(Vec::new());
         let (dialability, reachable) = watch::channel(Dialability::default());
         let (commands, queue) = mpsc::channel(COMMANDS);
@@ -271,6 +276,7 @@ impl Node {
         let parts = Parts {
             config,
             identity,
+            binding,
             swarm,
             settling,
             pool,
@@ -364,6 +370,7 @@ impl Figures {
 fn listen(
     swarm: &mut Swarm<Behaviour>,
     config: &NodeConfig,
+    binding: Option<&Binding>,
     last_port: Option<u16>,
 ) -> Result<HashSet<ListenerId>, StartError> {
     let mut listeners = HashSet::new();
@@ -373,7 +380,7 @@ fn listen(
         {
             return Err(StartError::OffBind { address: address.clone(), bind });
         }
-        if is_taken(address) {
+        if is_taken(binding, address) {
             let reason = "somebody listens there already".to_owned();
             return Err(StartError::Listen { address: address.clone(), reason });
         }
@@ -382,7 +389,7 @@ fn listen(
     if !config.listen.is_empty() {
         return Ok(listeners);
     }
-    let port = last_port.filter(|&port| is_free(config.bind, port)).or_else(|| free_port(config.bind));
+    let port = last_port.filter(|&port| is_free(binding, port)).or_else(|| free_port(binding));
     let mut last_error = None;
     for address in default_listen(config.bind, port.unwrap_or(0)) {
         match listen_on(swarm, &address) {
@@ -411,7 +418,7 @@ fn innermost_cause(error: &dyn std::error::Error) -> String {
 
 /// Whether somebody listens on an address. The transport shares ports with all who do the same, and
 /// would not notice.
-fn is_taken(address: &Multiaddr) -> bool {
+fn is_taken(binding: Option<&Binding>, address: &Multiaddr) -> bool {
     let mut parts = address.iter();
     let ip = match parts.next() {
         Some(Protocol::Ip4(ip)) => IpAddr::from(ip),
@@ -419,23 +426,23 @@ fn is_taken(address: &Multiaddr) -> bool {
         _ => return false,
     };
     let bound = match parts.next() {
-        Some(Protocol::Tcp(port)) => TcpListener::bind((ip, port)).map(drop),
-        Some(Protocol::Udp(port)) => UdpSocket::bind((ip, port)).map(drop),
+        Some(Protocol::Tcp(port)) => try_tcp(binding, ip, port).map(drop),
+        Some(Protocol::Udp(port)) => try_udp(binding, ip, port),
         _ => return false,
     };
     bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
 }
 
 /// Whether nobody listens on `port`, over TCP or UDP.
-fn is_free(bind: Option<IpAddr>, port: u16) -> bool {
-    let address = bind.unwrap_or(IpAddr::from([0; 4]));
-    TcpListener::bind((address, port)).is_ok() && UdpSocket::bind((address, port)).is_ok()
+fn is_free(binding: Option<&Binding>, port: u16) -> bool {
+    let any = IpAddr::from([0; 4]);
+    try_tcp(binding, any, port).is_ok() && try_udp(binding, any, port).is_ok()
 }
 
 /// Waits for a node that ended a moment ago to let go of `port`, for as long as that can take.
-async fn wait_until_free(bind: Option<IpAddr>, port: u16) {
+async fn wait_until_free(binding: Option<&Binding>, port: u16) {
     let free = async {
-        while !is_free(bind, port) {
+        while !is_free(binding, port) {
             sleep(RELEASE_POLL).await;
         }
     };
@@ -444,10 +451,25 @@ async fn wait_until_free(bind: Option<IpAddr>, port: u16) {
 }
 
 /// A port on which nobody listens, over TCP or UDP: one number is easier to open in a firewall.
-fn free_port(bind: Option<IpAddr>) -> Option<u16> {
-    let address = bind.unwrap_or(IpAddr::from([0; 4]));
-    let offered = || TcpListener::bind((address, 0)).ok()?.local_addr().ok();
-    (0..PORT_TRIES).filter_map(|_| offered()).map(|found| found.port()).find(|&port| is_free(bind, port))
+fn free_port(binding: Option<&Binding>) -> Option<u16> {
+    let offered = || try_tcp(binding, IpAddr::from([0; 4]), 0).ok();
+    (0..PORT_TRIES).filter_map(|_| offered()).find(|&port| is_free(binding, port))
+}
+
+/// Listens for a moment where the node would, on `ip` unless it stays on one address; gives the port.
+fn try_tcp(binding: Option<&Binding>, ip: IpAddr, port: u16) -> io::Result<u16> {
+    let listener = match binding {
+        Some(binding) => binding.tcp_listener(port, Sharing::Alone)?,
+        None => TcpListener::bind((ip, port))?,
+    };
+    listener.local_addr().map(|address| address.port())
+}
+
+fn try_udp(binding: Option<&Binding>, ip: IpAddr, port: u16) -> io::Result<()> {
+    match binding {
+        Some(binding) => binding.udp_socket(port).map(drop),
+        None => UdpSocket::bind((ip, port)).map(drop),
+    }
 }
 
 /// One torrent that a node takes part in.

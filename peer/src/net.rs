@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod behaviour;
+pub mod bind;
 pub mod discovery;
 pub mod link;
 pub mod metadata;

@@ -4,6 +4,7 @@ mod autonomy;
 mod exchange;
 mod figures;
 mod identity;
+mod interface;
 mod links;
 mod open;
 mod peers;
@@ -40,12 +41,14 @@ use crate::engine::event::{Input, LinkId, Output, PeerKey, TorrentId, Verdict};
 use crate::handle::{Command, NodeConfig, TorrentEvent};
 use crate::net::address::{Reach, is_tcp, reach};
 use crate::net::behaviour::{Behaviour, BehaviourEvent};
+use crate::net::bind::Binding;
 use crate::net::discovery::policy::DialPolicy;
 use crate::net::discovery::tracker::{Client, TrackerEvent};
 use crate::net::link::{Identity, LinkEvent, REQUEST_QUEUE};
 use crate::net::reachability::{Dialability, Reachability};
 use crate::net::wire::Ticket;
 use exchange::Probe;
+use interface::Interface;
 use links::{Dialling, LinkEntry, Setup};
 use open::{Fetched, Opened};
 use peers::Peers;
@@ -137,6 +140,8 @@ pub(crate) struct NodeLoop {
     /// Torrents that were left, saving what is needed to resume and saying goodbye.
     leaving: JoinSet<()>,
     next_number: u64,
+    /// Of a node that must stay on one.
+    interface: Option<Interface>,
     pool: DiskPool,
     tracker_client: Client,
     addresses: watch::Sender<Vec<Multiaddr>>,
@@ -165,6 +170,7 @@ impl<T> Channel<T> {
 pub(crate) struct Parts {
     pub(crate) config: NodeConfig,
     pub(crate) identity: NodeIdentity,
+    pub(crate) binding: Option<Binding>,
     pub(crate) swarm: Swarm<Behaviour>,
     pub(crate) settling: HashSet<ListenerId>,
     pub(crate) pool: DiskPool,
@@ -179,6 +185,7 @@ impl NodeLoop {
         let Parts {
             config,
             identity,
+            binding,
             swarm,
             settling,
             pool,
@@ -219,6 +226,7 @@ impl NodeLoop {
             answering: BTreeMap::new(),
             leaving: JoinSet::new(),
             next_number: 0,
+            interface: binding.map(Interface::new),
             pool,
             tracker_client,
             addresses,
@@ -413,6 +421,9 @@ impl NodeLoop {
             SwarmEvent::NewExternalAddrCandidate { address } => self.on_observed(address),
             SwarmEvent::NewListenAddr { address, listener_id } => {
                 self.settling.remove(&listener_id);
+                if let Some(interface) = &mut self.interface {
+                    interface.on_listening(listener_id, address.clone());
+                }
                 if let Some(Protocol::Tcp(port)) = address.iter().find(|p| matches!(p, Protocol::Tcp(_))) {
                     self.identity.remember_port(port);
                 }
@@ -444,7 +455,11 @@ impl NodeLoop {
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener has trouble"),
             SwarmEvent::ListenerClosed { addresses, reason, listener_id } => {
                 self.settling.remove(&listener_id);
-                tracing::warn!(?addresses, ?reason, "a listener is closed");
+                let is_ours =
+                    self.interface.as_mut().is_some_and(|interface| interface.on_closed(listener_id));
+                if !is_ours {
+                    tracing::warn!(?addresses, ?reason, "a listener is closed");
+                }
                 self.publish_addresses();
             }
             _ => {}
@@ -472,6 +487,7 @@ impl NodeLoop {
             self.settling.clear();
             self.publish_addresses();
         }
+        self.look_after_interface();
         let instant = Instant::now();
         self.tell_progress();
         if instant.duration_since(self.refreshed) >= REFRESH {

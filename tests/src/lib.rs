@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod content;
+pub mod netns;
 pub mod process;
 pub mod rogue;
 pub mod scene;

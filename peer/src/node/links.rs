@@ -127,6 +127,9 @@ impl NodeLoop {
             dialling.torrents.insert(torrent);
             return None;
         }
+        if self.is_held(torrent, peer) {
+            return None;
+        }
         let (tcp, others) = self.peers.dialable(peer, self.config.bind);
         // TCP moves bulk data at half the cost of QUIC; the others are for when it does not get through.
         let (first, fallback) = if tcp.is_empty() { (others, Vec::new()) } else { (tcp, others) };
