@@ -54,6 +54,11 @@ pub struct Common {
     pub verbose: u8,
     /// Keep every socket, listening or dialling, on this IP address or network interface, or fail [env:
     /// SAMARA_BIND]
+    ///
+    /// Nothing leaves by another way, not even when the interface goes away; then everything waits until it
+    /// is back. Names are not looked up, so trackers must be given by IP address. QUIC is for loopback only,
+    /// any other address does with TCP. Systems other than Linux keep to the address, and leave the interface
+    /// to their routes.
     // Read by hand: clap would show a flag that comes from the environment in every usage line.
     #[arg(long, global = true, value_name = "ADDR|INTERFACE")]
     pub bind: Option<Bind>,
