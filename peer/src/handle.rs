@@ -11,6 +11,7 @@ use std::time::Duration;
 use libp2p::core::transport::ListenerId;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::Swarm;
+use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{Multiaddr, PeerId};
 use samara_proto::infohash::InfoHashes;
 use samara_proto::metainfo::Metainfo;
@@ -21,7 +22,9 @@ use tokio::time::{sleep, timeout};
 use crate::disk::DiskPool;
 use crate::engine::event::{Source, TorrentId};
 use crate::net::behaviour::Behaviour;
+use crate::net::address::{Reach, reach_of};
 use crate::net::discovery::DiscoverySet;
+use crate::net::discovery::dht::DhtBehaviour;
 use crate::net::discovery::tracker::{Client, ClientError, Figures};
 use crate::net::transport::{self, TransportError, default_listen, stays_on};
 use crate::node::{IdentityError, NodeIdentity, NodeLoop, Parts};
@@ -211,6 +214,7 @@ pub enum AddError {
 pub struct Node {
     commands: mpsc::Sender<Command>,
     addresses: watch::Receiver<Vec<Multiaddr>>,
+    dht_nodes: watch::Receiver<usize>,
     peer_id: PeerId,
 }
 
@@ -226,18 +230,32 @@ impl Node {
         };
         let mut swarm = transport::build(identity.keypair(), config.bind)?;
         let peer_id = *swarm.local_peer_id();
+        if config.discovery.dht {
+            let scope = config.bind.map_or(Reach::Everybody, reach_of);
+            swarm.behaviour_mut().dht = Toggle::from(Some(DhtBehaviour::new(peer_id, scope)));
+        }
         if let Some(port) = identity.last_port().filter(|_| config.listen.is_empty()) {
             wait_until_free(config.bind, port).await;
         }
         let settling = listen(&mut swarm, &config, identity.last_port())?;
         let (addresses, announced) = watch::channel(Vec::new());
+        let (dht_nodes, known_nodes) = watch::channel(0);
         let (commands, queue) = mpsc::channel(COMMANDS);
         let pool = DiskPool::new().map_err(StartError::Disk)?;
         let tracker_client = Client::new(config.bind)?;
-        let parts =
-            Parts { config, identity, swarm, settling, pool, tracker_client, addresses, commands: queue };
+        let parts = Parts {
+            config,
+            identity,
+            swarm,
+            settling,
+            pool,
+            tracker_client,
+            addresses,
+            dht_nodes,
+            commands: queue,
+        };
         tokio::spawn(NodeLoop::new(parts).run());
-        let mut node = Self { commands, addresses: announced, peer_id };
+        let mut node = Self { commands, addresses: announced, dht_nodes: known_nodes, peer_id };
         // A listener that comes up late is announced when it does.
         let _ = timeout(LISTEN_WAIT, node.addresses.wait_for(|list| !list.is_empty())).await;
         Ok(node)
@@ -267,6 +285,11 @@ impl Node {
     pub fn addresses(&self) -> Vec<Multiaddr> {
         let named = |address: &Multiaddr| address.clone().with_p2p(self.peer_id).unwrap_or_else(|own| own);
         self.addresses.borrow().iter().map(named).collect()
+    }
+
+    /// How many nodes of the DHT this one knows; a change can be waited for.
+    pub fn dht_nodes(&self) -> watch::Receiver<usize> {
+        self.dht_nodes.clone()
     }
 
     /// The node's libp2p identity.

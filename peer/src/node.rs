@@ -1,6 +1,7 @@
 //! The node's loop: the only driver of the engine, between it and swarm, disk, trackers and commands.
 
 mod autonomy;
+mod dht;
 mod exchange;
 mod identity;
 mod links;
@@ -18,7 +19,7 @@ use futures::StreamExt;
 use libp2p::core::transport::ListenerId;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{ConnectionId, Swarm, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, ping};
+use libp2p::{Multiaddr, PeerId, identify, ping};
 use samara_proto::infohash::InfoHash;
 use samara_proto::layout::PieceIndex;
 use samara_proto::limits::REQUEST_LENGTH;
@@ -41,6 +42,7 @@ use crate::net::discovery::policy::DialPolicy;
 use crate::net::discovery::tracker::{Client, TrackerEvent};
 use crate::net::link::{Identity, LinkEvent, REQUEST_QUEUE};
 use crate::net::wire::Ticket;
+use dht::InDht;
 use exchange::Probe;
 use links::{Dialling, LinkEntry, Setup};
 use open::{Fetched, Opened};
@@ -113,6 +115,7 @@ pub(crate) struct NodeLoop {
     opening: BTreeMap<Ticket, (TorrentId, PeerKey)>,
     dialling: BTreeMap<PeerId, Dialling>,
     policy: DialPolicy,
+    dht: InDht,
     /// Dials made only to see whether a peer can be dialled.
     probes: HashMap<ConnectionId, Probe>,
     /// How near connected peers are.
@@ -157,12 +160,14 @@ pub(crate) struct Parts {
     pub(crate) pool: DiskPool,
     pub(crate) tracker_client: Client,
     pub(crate) addresses: watch::Sender<Vec<Multiaddr>>,
+    pub(crate) dht_nodes: watch::Sender<usize>,
     pub(crate) commands: mpsc::Receiver<Command>,
 }
 
 impl NodeLoop {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, identity, swarm, settling, pool, tracker_client, addresses, commands } = parts;
+        let Parts { config, identity, swarm, settling, pool, tracker_client, addresses, dht_nodes, commands } =
+            parts;
         let mut rng_seed = [0; 32];
         rand::fill(&mut rng_seed);
         let own_id = *swarm.local_peer_id();
@@ -183,6 +188,7 @@ impl NodeLoop {
             opening: BTreeMap::new(),
             dialling: BTreeMap::new(),
             policy: DialPolicy::default(),
+            dht: InDht::new(dht_nodes),
             probes: HashMap::new(),
             contacts: BTreeMap::new(),
             neighbours: 1,
@@ -209,6 +215,7 @@ impl NodeLoop {
         exchange_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut link_batch = Vec::with_capacity(BATCH);
         let mut store_batch = Vec::with_capacity(BATCH);
+        self.join_dht();
         loop {
             let deadline = self.engine.deadline().map(|(moment, _)| self.instant(moment));
             tokio::select! {
@@ -357,6 +364,7 @@ impl NodeLoop {
                     self.warn(torrent, message);
                 }
             }
+            TrackerEvent::WaysNamed { addresses } => self.on_ways_named(addresses),
             TrackerEvent::Warned { torrent, message } => {
                 self.warn(torrent, format!("a tracker says: {}", message.escape_debug()));
             }
@@ -366,6 +374,10 @@ impl NodeLoop {
     fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Wire(event)) => self.on_wire_event(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Dht(event)) => self.on_dht_event(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
+                peer_id, info, ..
+            })) => self.on_identified(peer_id, &info),
             SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event {
                 peer,
                 connection,
@@ -386,6 +398,7 @@ impl NodeLoop {
             }
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.note_contact(peer_id, connection_id, &endpoint);
+                self.note_dialled(&endpoint);
                 self.on_connected(peer_id, &endpoint);
             }
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
@@ -422,6 +435,7 @@ impl NodeLoop {
             *old = all;
             changed
         });
+        self.tell_dht_addresses();
     }
 
     fn on_tick(&mut self) {
@@ -447,12 +461,14 @@ impl NodeLoop {
         if instant.duration_since(self.refreshed) >= REFRESH {
             self.refreshed = instant;
             self.refresh_sightings();
+            self.expire_providers();
         }
         let torrents: Vec<TorrentId> = self.torrents.keys().copied().collect();
         for torrent in torrents {
             self.remember_peers(torrent, instant);
         }
         self.ask_for_metainfo();
+        self.tend_dht();
     }
 
     fn warn(&self, torrent: TorrentId, message: String) {

@@ -7,8 +7,10 @@ use std::time::Duration;
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::identity::Keypair;
 use libp2p::swarm::NetworkBehaviour;
+use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{identify, ping};
 
+use super::discovery::dht::DhtBehaviour;
 use super::wire::WireBehaviour;
 
 /// Connections in their handshakes, each way: some tens of milliseconds of work on each.
@@ -36,6 +38,8 @@ pub struct Behaviour {
     pub identify: identify::Behaviour,
     /// Notices connections whose other end is gone without a word.
     pub ping: ping::Behaviour,
+    /// Takes part in the DHT, if that is wanted.
+    pub dht: Toggle<DhtBehaviour>,
 }
 
 impl Behaviour {
@@ -44,7 +48,9 @@ impl Behaviour {
         let agent = concat!("samara/", env!("CARGO_PKG_VERSION")).to_owned();
         let identify = identify::Config::new("/samara/1.0.0".to_owned(), keypair.public())
             .with_agent_version(agent)
-            .with_push_listen_addr_updates(true);
+            .with_push_listen_addr_updates(true)
+            // What peers say of themselves would get round the dial policy.
+            .with_cache_size(0);
         let ping = ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT);
         let limits = ConnectionLimits::default()
             .with_max_pending_incoming(Some(PENDING))
@@ -57,6 +63,7 @@ impl Behaviour {
             wire: WireBehaviour::default(),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),
+            dht: Toggle::from(None),
         }
     }
 }

@@ -17,7 +17,6 @@ use super::torrent::Phase;
 use super::{NodeLoop, Work};
 use crate::engine::event::{Direction, Input, LinkId, PeerKey, PeerMessage, Source, TorrentId};
 use crate::net::discovery::Discovered;
-use crate::net::discovery::policy::is_believable;
 use crate::net::link::{Established, Link, LinkEvent, SetupError, greet, respond};
 use crate::net::wire::{Ticket, WireEvent};
 
@@ -57,6 +56,13 @@ pub(super) struct Dialling {
     fallback: Vec<Dialable>,
 }
 
+impl Dialling {
+    /// A dial for no torrent's sake.
+    pub(super) fn for_nobody(addresses: Vec<Multiaddr>, fallback: Vec<Dialable>) -> Self {
+        Self { torrents: BTreeSet::new(), addresses, fallback }
+    }
+}
+
 /// Over what a link runs.
 struct Via {
     peer: PeerId,
@@ -78,12 +84,6 @@ impl NodeLoop {
     /// Somebody who may have a torrent became known.
     pub(super) fn on_discovered(&mut self, found: Discovered) {
         let is_vouched_for = matches!(found.source, Source::Link | Source::Cache);
-        let mut addresses = found.addresses;
-        if found.source == Source::Dht {
-            // Anybody may put an address there.
-            let near = self.nearness(&self.own_id);
-            addresses.retain(|address| is_believable(address, near));
-        }
         if found.peer == self.own_id || (!is_vouched_for && self.peers.is_full()) {
             return;
         }
@@ -95,7 +95,7 @@ impl NodeLoop {
         }
         let sighting = || Sightings::new(found.source, now);
         state.known.entry(peer).or_insert_with(sighting).see(found.source, now);
-        self.peers.learn(peer, found.source, addresses);
+        self.peers.learn(peer, found.source, found.addresses);
         match state.phase {
             Phase::Active(_) => {
                 let (torrent, source) = (found.torrent, found.source);
@@ -127,7 +127,7 @@ impl NodeLoop {
     }
 
     /// Dials those of `addresses` that may be dialled now, and gives them; `None` if nothing is under way.
-    fn dial_addresses(&mut self, id: PeerId, addresses: Vec<Dialable>) -> Option<Vec<Multiaddr>> {
+    pub(super) fn dial_addresses(&mut self, id: PeerId, addresses: Vec<Dialable>) -> Option<Vec<Multiaddr>> {
         let now = self.now();
         let mut may_dial = |to: &Dialable| to.is_trusted || self.policy.permit(now, &to.address);
         let addresses: Vec<Multiaddr> =
