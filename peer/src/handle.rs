@@ -11,6 +11,7 @@ use std::time::Duration;
 use libp2p::core::transport::ListenerId;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::Swarm;
+use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{Multiaddr, PeerId};
 use samara_proto::infohash::InfoHashes;
 use samara_proto::metainfo::Metainfo;
@@ -21,9 +22,11 @@ use tokio::time::{sleep, timeout};
 use crate::disk::DiskPool;
 use crate::engine::event::{Source, TorrentId};
 use crate::metrics::NodeFigures;
+use crate::net::address::{Reach, reach_of};
 use crate::net::behaviour::Behaviour;
 use crate::net::bind::{BindError, Binding, Sharing};
 use crate::net::discovery::DiscoverySet;
+use crate::net::discovery::dht::DhtBehaviour;
 use crate::net::discovery::tracker::{Client, ClientError, Figures as Reported};
 use crate::net::reachability::Dialability;
 use crate::net::transport::{self, TransportError, default_listen, stays_on, why_off};
@@ -229,6 +232,7 @@ pub struct Node {
     commands: mpsc::Sender<Command>,
     addresses: Addresses,
     dialability: watch::Receiver<Dialability>,
+    dht_nodes: watch::Receiver<usize>,
 }
 
 /// Where a node can be dialled, as that changes. Cheap to clone; it does not keep the node running.
@@ -264,12 +268,17 @@ impl Node {
         let binding = config.bind.map(Binding::find).transpose()?;
         let mut swarm = transport::build(identity.keypair(), binding.as_ref())?;
         let peer_id = *swarm.local_peer_id();
+        if config.discovery.dht {
+            let scope = config.bind.map_or(Reach::Everybody, reach_of);
+            swarm.behaviour_mut().dht = Toggle::from(Some(DhtBehaviour::new(peer_id, scope)));
+        }
         if let Some(port) = identity.last_port().filter(|_| config.listen.is_empty()) {
             wait_until_free(binding.as_ref(), port).await;
         }
         let settling = listen(&mut swarm, &config, binding.as_ref(), identity.last_port())?;
         let (addresses, announced) = watch::channel(Vec::new());
         let (dialability, reachable) = watch::channel(Dialability::default());
+        let (dht_nodes, known_nodes) = watch::channel(0);
         let (commands, queue) = mpsc::channel(COMMANDS);
         let pool = DiskPool::new().map_err(StartError::Disk)?;
         let tracker_client = Client::new(config.bind)?;
@@ -283,11 +292,12 @@ impl Node {
             tracker_client,
             addresses,
             dialability,
+            dht_nodes,
             commands: queue,
         };
         tokio::spawn(NodeLoop::new(parts).run());
         let addresses = Addresses { receiver: announced, peer_id };
-        let mut node = Self { commands, addresses, dialability: reachable };
+        let mut node = Self { commands, addresses, dialability: reachable, dht_nodes: known_nodes };
         // A listener that comes up late is announced when it does.
         let _ = timeout(LISTEN_WAIT, node.addresses.receiver.wait_for(|list| !list.is_empty())).await;
         Ok(node)
@@ -331,6 +341,11 @@ impl Node {
     /// Whether others can dial this node; changes as it becomes known.
     pub fn dialability(&self) -> watch::Receiver<Dialability> {
         self.dialability.clone()
+    }
+
+    /// How many nodes of the DHT this one knows; a change can be waited for.
+    pub fn dht_nodes(&self) -> watch::Receiver<usize> {
+        self.dht_nodes.clone()
     }
 
     /// The node's libp2p identity.

@@ -1,6 +1,7 @@
 //! The node's loop: the only driver of the engine, between it and swarm, disk, trackers and commands.
 
 mod autonomy;
+mod dht;
 mod exchange;
 mod figures;
 mod identity;
@@ -47,6 +48,7 @@ use crate::net::discovery::tracker::{Client, TrackerEvent};
 use crate::net::link::{Identity, LinkEvent, REQUEST_QUEUE};
 use crate::net::reachability::{Dialability, Reachability};
 use crate::net::wire::Ticket;
+use dht::InDht;
 use exchange::Probe;
 use interface::Interface;
 use links::{Dialling, LinkEntry, Setup};
@@ -123,6 +125,7 @@ pub(crate) struct NodeLoop {
     opening: BTreeMap<Ticket, (TorrentId, PeerKey)>,
     dialling: BTreeMap<PeerId, Dialling>,
     policy: DialPolicy,
+    dht: InDht,
     /// Dials made only to see whether a peer can be dialled.
     probes: HashMap<ConnectionId, Probe>,
     /// How near connected peers are.
@@ -177,6 +180,7 @@ pub(crate) struct Parts {
     pub(crate) tracker_client: Client,
     pub(crate) addresses: watch::Sender<Vec<Multiaddr>>,
     pub(crate) dialability: watch::Sender<Dialability>,
+    pub(crate) dht_nodes: watch::Sender<usize>,
     pub(crate) commands: mpsc::Receiver<Command>,
 }
 
@@ -192,6 +196,7 @@ impl NodeLoop {
             tracker_client,
             addresses,
             dialability,
+            dht_nodes,
             commands,
         } = parts;
         let mut rng_seed = [0; 32];
@@ -216,6 +221,7 @@ impl NodeLoop {
             opening: BTreeMap::new(),
             dialling: BTreeMap::new(),
             policy: DialPolicy::default(),
+            dht: InDht::new(dht_nodes),
             probes: HashMap::new(),
             contacts: BTreeMap::new(),
             remotes: HashMap::new(),
@@ -247,6 +253,7 @@ impl NodeLoop {
         exchange_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut link_batch = Vec::with_capacity(BATCH);
         let mut store_batch = Vec::with_capacity(BATCH);
+        self.join_dht();
         loop {
             let deadline = self.engine.deadline().map(|(moment, _)| self.instant(moment));
             tokio::select! {
@@ -399,6 +406,7 @@ impl NodeLoop {
                     self.warn(torrent, message);
                 }
             }
+            TrackerEvent::WaysNamed { addresses } => self.on_ways_named(addresses),
             TrackerEvent::Warned { torrent, message } => {
                 self.warn(torrent, format!("a tracker says: {}", message.escape_debug()));
             }
@@ -408,6 +416,7 @@ impl NodeLoop {
     fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Wire(event)) => self.on_wire_event(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Dht(event)) => self.on_dht_event(event),
             SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event {
                 peer,
                 connection,
@@ -480,6 +489,7 @@ impl NodeLoop {
             *old = all;
             changed
         });
+        self.tell_dht_addresses();
     }
 
     fn on_tick(&mut self) {
@@ -493,6 +503,7 @@ impl NodeLoop {
         if instant.duration_since(self.refreshed) >= REFRESH {
             self.refreshed = instant;
             self.refresh_sightings();
+            self.expire_providers();
         }
         let torrents: Vec<TorrentId> = self.torrents.keys().copied().collect();
         for torrent in torrents {
@@ -500,6 +511,7 @@ impl NodeLoop {
         }
         self.ask_for_metainfo();
         self.tell_dialability();
+        self.tend_dht();
     }
 
     fn warn(&self, torrent: TorrentId, message: String) {

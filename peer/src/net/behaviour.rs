@@ -11,6 +11,7 @@ use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{identify, ping, upnp};
 
+use super::discovery::dht::DhtBehaviour;
 use super::wire::WireBehaviour;
 
 /// Connections in their handshakes, each way: some tens of milliseconds of work on each.
@@ -41,6 +42,8 @@ pub struct Behaviour {
     /// Asks the router to pass connections on to us. Its sockets cannot be kept on one address: a bound node
     /// does without.
     pub upnp: Toggle<upnp::tokio::Behaviour>,
+    /// Takes part in the DHT, if that is wanted.
+    pub dht: Toggle<DhtBehaviour>,
 }
 
 impl Behaviour {
@@ -65,6 +68,7 @@ impl Behaviour {
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),
             upnp: bind.is_none().then(upnp::tokio::Behaviour::default).into(),
+            dht: Toggle::from(None),
         }
     }
 }

@@ -48,7 +48,7 @@ impl NodeLoop {
             torrents: torrents.collect(),
             connections: self.remotes.len(),
             dialability: self.reachability.dialability(now),
-            dht_nodes: 0,
+            dht_nodes: self.dht_nodes(),
         }
     }
 

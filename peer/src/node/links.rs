@@ -20,7 +20,6 @@ use super::{NodeLoop, Work};
 use crate::engine::event::{Direction, Input, LinkId, PeerKey, PeerMessage, Source, TorrentId};
 use crate::handle::TorrentEvent;
 use crate::net::discovery::Discovered;
-use crate::net::discovery::policy::is_believable;
 use crate::net::link::{Established, Link, LinkEvent, SetupError, greet, respond};
 use crate::net::wire::{Ticket, WireEvent};
 
@@ -39,7 +38,7 @@ const KNOWN: usize = 2000;
 const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Dials under way, and the addresses of each.
-type Attempts = BTreeMap<ConnectionId, Vec<Multiaddr>>;
+pub(super) type Attempts = BTreeMap<ConnectionId, Vec<Multiaddr>>;
 
 /// A running link.
 pub(super) struct LinkEntry {
@@ -66,6 +65,13 @@ pub(super) struct Dialling {
     since: Moment,
 }
 
+impl Dialling {
+    /// A dial for no torrent's sake.
+    pub(super) fn for_nobody(attempts: Attempts, fallback: Vec<Dialable>, since: Moment) -> Self {
+        Self { torrents: BTreeSet::new(), attempts, fallback, since }
+    }
+}
+
 /// Over what a link runs.
 struct Via {
     peer: PeerId,
@@ -87,12 +93,6 @@ impl NodeLoop {
     /// Somebody who may have a torrent became known.
     pub(super) fn on_discovered(&mut self, found: Discovered) {
         let is_vouched_for = matches!(found.source, Source::Link | Source::Cache);
-        let mut addresses = found.addresses;
-        if found.source == Source::Dht {
-            // Anybody may put an address there.
-            let near = self.nearness(&self.own_id);
-            addresses.retain(|address| is_believable(address, near));
-        }
         if found.peer == self.own_id || (!is_vouched_for && self.peers.is_full()) {
             return;
         }
@@ -104,7 +104,7 @@ impl NodeLoop {
         }
         let sighting = || Sightings::new(found.source, now);
         state.known.entry(peer).or_insert_with(sighting).see(found.source, now);
-        self.peers.learn(peer, found.source, addresses);
+        self.peers.learn(peer, found.source, found.addresses);
         match state.phase {
             Phase::Active(_) => {
                 let (torrent, source) = (found.torrent, found.source);
@@ -140,7 +140,7 @@ impl NodeLoop {
     }
 
     /// Dials those of `addresses` that may be dialled now, and gives the attempt; `None` if nothing is under way.
-    fn attempt(
+    pub(super) fn attempt(
         &mut self,
         id: PeerId,
         addresses: Vec<Dialable>,

@@ -22,13 +22,15 @@ impl NodeLoop {
         {
             self.reachability.on_dialled(reach(send_back_addr));
             self.tell_dialability();
+            self.show_reachable();
         }
     }
 
     /// A remote says who it is and where it sees us; what it makes of that comes as a candidate next.
     pub(super) fn on_identify_event(&mut self, event: &identify::Event) {
-        if let identify::Event::Received { connection_id, .. } = event {
+        if let identify::Event::Received { connection_id, peer_id, info } = event {
             self.witness = self.remotes.get(connection_id).copied();
+            self.on_identified(*peer_id, info);
         }
     }
 

@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::autonomy::{Assessment, Sightings, Trackers, assess};
+use super::dht::TorrentInDht;
 use super::exchange::Parted;
 use super::remember::Remembered;
 use crate::disk::Store;
@@ -75,6 +76,8 @@ pub(super) struct TorrentState {
     pub(super) known: BTreeMap<PeerKey, Sightings>,
     /// Seeds whose link ended when there was nothing to trade any more.
     pub(super) parted: BTreeMap<PeerKey, Parted>,
+    /// Where it stands in the DHT.
+    pub(super) dht: TorrentInDht,
     /// Peers saved for next time.
     pub(super) remembered: Remembered,
     /// Who gave how many content bytes.

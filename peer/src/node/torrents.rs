@@ -12,6 +12,7 @@ use samara_proto::metainfo::Metainfo;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::dht::TorrentInDht;
 use super::open::{self, Fetched, Opened, Opening, Question};
 use super::peers::named_peer;
 use super::remember::Remembered;
@@ -75,6 +76,7 @@ impl NodeLoop {
             announced: BTreeSet::new(),
             silent_trackers: BTreeMap::new(),
             parted: BTreeMap::new(),
+            dht: TorrentInDht::default(),
             remembered: Remembered::default(),
             added: Instant::now(),
             rates: Rates::new(Instant::now()),
@@ -96,10 +98,14 @@ impl NodeLoop {
             }
         }
         self.recall_peers(torrent);
+        self.tend_dht();
         Ok(Torrent { id: torrent, names, events: receiver, figures })
     }
 
     pub(super) fn fetch(&mut self, torrent: TorrentId, partial: Option<Metainfo>) {
+        if partial.as_ref().is_some_and(Metainfo::is_private) {
+            self.leave_dht(torrent);
+        }
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         state.phase = Phase::Fetching(Box::new(Fetching::new(partial)));
         self.announce(torrent);
@@ -115,6 +121,10 @@ impl NodeLoop {
         }
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         state.names = names;
+        if metainfo.is_private() {
+            self.leave_dht(torrent);
+        }
+        let Some(state) = self.torrents.get_mut(&torrent) else { return };
         state.tell(TorrentEvent::Metainfo(metainfo.clone()));
         let opening = Opening {
             torrent,
@@ -165,6 +175,7 @@ impl NodeLoop {
         if is_complete {
             self.on_completed(torrent);
         }
+        self.tend_dht();
         for (peer, source) in known {
             self.drive(Input::Candidate { torrent, peer, source });
         }
@@ -333,6 +344,7 @@ impl NodeLoop {
 
     /// Takes the torrent off engine and directory; links end.
     fn retire(&mut self, torrent: TorrentId) {
+        self.leave_dht(torrent);
         self.directory.write().expect("no holder panics").retain(|_, (id, _)| *id != torrent);
         self.drive(Input::RemoveTorrent { torrent });
         self.links.retain(|_, entry| entry.torrent != torrent);
@@ -351,6 +363,7 @@ impl NodeLoop {
     }
 
     pub(super) async fn shut_down(&mut self) {
+        self.save_nodes();
         let ids: Vec<TorrentId> = self.torrents.keys().copied().collect();
         for torrent in ids {
             self.remember_peers_at_last(torrent);
