@@ -22,6 +22,7 @@ mod linger;
 mod logs;
 mod output;
 mod parse;
+mod scrape;
 mod seed;
 mod setup;
 mod show;
@@ -86,7 +87,7 @@ async fn dispatch(command: Command, common: &Common, output: &Output, interrupt:
     let out = output.clone();
     match command {
         Command::Create(args) => off_thread(interrupt, move || create::run(&args, &out)).await,
-        Command::Show(args) => off_thread(interrupt, move || show::run(&args, &out)).await,
+        Command::Show(args) => show::run(args, common, output, interrupt).await,
         Command::Verify(args) => off_thread(interrupt, move || verify::run(&args, &out)).await,
         Command::Seed(args) => seed::run(args, common, output, interrupt).await,
         Command::Get(args) => get::run(&args, common, output, interrupt).await,
