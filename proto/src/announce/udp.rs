@@ -8,7 +8,7 @@
 //! `lp2p=1` and `lp2p_rec` as over HTTP. A tracker that knows them answers with libp2p peers in place of
 //! addresses; one that does not sees a URL it has no use for. Answers to everybody else stay as they are.
 
-mod libp2p;
+mod extension;
 mod options;
 mod request;
 mod response;
@@ -16,7 +16,7 @@ mod response;
 #[cfg(test)]
 mod tests;
 
-pub use libp2p::{Libp2pAnswer, url_data};
+pub use extension::{Libp2pAnswer, url_data};
 pub use request::{Announce, Request, RequestError};
 pub use response::{Announced, Family, Response, ResponseError};
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use thiserror::Error;
 
-use super::libp2p::Libp2pAnswer;
+use super::extension::Libp2pAnswer;
 use super::{ConnectionId, PEERS_V4, PEERS_V6, RESPONSE_BYTES, Reader, SCRAPE_HASHES, TransactionId, action};
 use crate::announce::{SwarmCounts, text};
 

@@ -1,6 +1,6 @@
 //! BEP 15 and BEP 41, byte by byte.
 
-mod libp2p;
+mod extension;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
