@@ -171,6 +171,33 @@ pub struct Shown {
     pub created_by: Option<String>,
     /// Peers that a link names.
     pub peers: Vec<String>,
+    /// What each tracker says of the swarm; absent unless that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swarm: Option<Vec<ShownSwarm>>,
+}
+
+/// What one tracker says of a torrent's swarm, or why it does not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum ShownSwarm {
+    /// It answered.
+    Figures {
+        /// Its announce URL.
+        tracker: String,
+        /// Peers that have everything.
+        seeds: u32,
+        /// Peers that miss something.
+        leeches: u32,
+        /// Times that a peer was seen to finish.
+        completed: u32,
+    },
+    /// It did not.
+    Error {
+        /// Its announce URL.
+        tracker: String,
+        /// Why.
+        error: String,
+    },
 }
 
 /// A file of a torrent.

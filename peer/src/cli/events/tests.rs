@@ -137,12 +137,27 @@ fn show_prints_null_where_a_link_does_not_know() {
         comment: None,
         created_by: None,
         peers: vec![],
+        swarm: None,
     };
     assert_eq!(
         serde_json::to_value(shown).unwrap(),
         json!({"name": null, "infohash_v1": "11", "infohash_v2": null, "piece_length": null, "pieces": null,
                "total_size": null, "private": null, "trackers": [], "magnet": "magnet:?", "files": null,
                "comment": null, "created_by": null, "peers": []}),
+    );
+}
+
+#[test]
+fn what_a_tracker_says_is_figures_or_an_error() {
+    let tracker = || "udp://127.0.0.1:1".to_owned();
+    let said = [
+        ShownSwarm::Figures { tracker: tracker(), seeds: 1, leeches: 2, completed: 3 },
+        ShownSwarm::Error { tracker: tracker(), error: "no answer".into() },
+    ];
+    assert_eq!(
+        serde_json::to_value(said).unwrap(),
+        json!([{"tracker": "udp://127.0.0.1:1", "seeds": 1, "leeches": 2, "completed": 3},
+               {"tracker": "udp://127.0.0.1:1", "error": "no answer"}]),
     );
 }
 
