@@ -1,0 +1,62 @@
+//! Where a process runs: in which network namespace, and on which address its sockets must stay.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::Command;
+
+use super::{LOOPBACK, binary};
+
+/// A place for processes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The network namespace made by `ip netns`; `None` is this program's own.
+    namespace: Option<String>,
+    /// What `SAMARA_BIND` says.
+    bind: Option<IpAddr>,
+}
+
+impl Place {
+    /// On this machine, bound to loopback.
+    pub const LOOPBACK: Self = Self { namespace: None, bind: Some(LOOPBACK) };
+
+    /// In a namespace, bound to one of its addresses.
+    pub fn bound(namespace: &str, bind: IpAddr) -> Self {
+        Self { namespace: Some(namespace.to_owned()), bind: Some(bind) }
+    }
+
+    /// In a namespace, on every address it has.
+    pub fn unbound(namespace: &str) -> Self {
+        Self { namespace: Some(namespace.to_owned()), bind: None }
+    }
+
+    /// The address at which others find what listens here.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.bind
+    }
+
+    /// `samara --state-dir STATE_DIR`, here.
+    pub(super) fn command(&self, state_dir: &Path) -> Command {
+        let mut command = match &self.namespace {
+            None => Command::new(binary::samara()),
+            Some(namespace) => {
+                // It turns into what it runs, so the process's id is samara's own.
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace]).arg(binary::samara());
+                command
+            }
+        };
+        match self.bind {
+            Some(address) => command.env("SAMARA_BIND", address.to_string()),
+            None => command.env_remove("SAMARA_BIND"),
+        };
+        // Relative paths and the .torrent that `seed PATH` makes go there too.
+        command
+            .current_dir(state_dir)
+            .env("NO_COLOR", "1")
+            .env("NO_PROXY", "*")
+            .env("RUST_BACKTRACE", "1")
+            .arg("--state-dir")
+            .arg(state_dir);
+        command
+    }
+}
