@@ -2,6 +2,8 @@
 //!
 //! They need root. Whoever uses them asks [`available`] first, and skips if it says no.
 
+pub mod capture;
+
 use std::ffi::OsStr;
 use std::io::Write;
 use std::process::Command;

@@ -20,6 +20,7 @@ use serde_json::Value;
 use memory::PeakMemory;
 use place::Place;
 
+use crate::netns::Namespace;
 use crate::patience;
 
 /// The address every process under test is bound to.
@@ -55,10 +56,26 @@ impl Samara {
     /// # Panics
     /// When the binary cannot be started.
     pub fn start<S: AsRef<OsStr>>(name: &str, state_dir: &Path, args: &[S]) -> Self {
-        Self::start_at(&Place::LOOPBACK, name, state_dir, args)
+        Self::start_at(&Place::loopback(), name, state_dir, args)
     }
 
-    /// The same in another place.
+    /// Starts `samara ARGS --json` in a network namespace, bound to `bind` if given. `name` is for messages
+    /// only.
+    ///
+    /// # Panics
+    /// When the binary cannot be started.
+    pub fn start_in<S: AsRef<OsStr>>(
+        namespace: &Namespace,
+        bind: Option<&str>,
+        name: &str,
+        state_dir: &Path,
+        args: &[S],
+    ) -> Self {
+        let place = bind.map_or_else(|| Place::unbound(namespace), |bind| Place::bound(namespace, bind));
+        Self::start_at(&place, name, state_dir, args)
+    }
+
+    /// Starts `samara ARGS --json` in a place, with its own state in `state_dir`.
     ///
     /// # Panics
     /// When the binary cannot be started there.
@@ -274,7 +291,7 @@ impl Ended {
 /// # Panics
 /// When it cannot be started, writes something that is not UTF-8, or runs longer than `limit`.
 pub fn run<S: AsRef<OsStr>>(state_dir: &Path, args: &[S], limit: Duration) -> Ended {
-    let mut command = Place::LOOPBACK.command(state_dir);
+    let mut command = Place::loopback().command(state_dir);
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
     let [stdout, stderr] = [Arc::new(Mutex::new(String::new())), Arc::new(Mutex::new(String::new()))];

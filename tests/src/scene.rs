@@ -1,6 +1,5 @@
 //! A scene for processes to meet on: one scratch folder, and the commands everybody starts with.
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -67,7 +66,7 @@ impl Scene {
     /// When that folder cannot be written.
     #[allow(clippy::new_without_default, reason = "it makes a folder")]
     pub fn new() -> Self {
-        Self::at(Place::LOOPBACK)
+        Self::at(Place::loopback())
     }
 
     /// An empty scene whose processes run in `place`.
@@ -114,12 +113,9 @@ impl Scene {
         self.tracker_at("127.0.0.1:0")
     }
 
-    /// Starts `samara tracker ARGS` on free ports of `ip`, in a place of its own.
-    ///
-    /// # Panics
-    /// When it does not say that it listens.
-    pub fn tracker_in(&self, place: &Place, ip: IpAddr, args: &[&str]) -> Tracker {
-        let any = SocketAddr::from((ip, 0)).to_string();
+    /// Starts `samara tracker ARGS` on free ports of the address `ip`, in a place of its own.
+    pub fn tracker_in(&self, place: &Place, ip: &str, args: &[&str]) -> Tracker {
+        let any = format!("{ip}:0");
         let args = [&["tracker", "--http", &any, "--udp", &any], args].concat();
         Tracker::that_starts(self.start_at(place, "tracker", &args))
     }

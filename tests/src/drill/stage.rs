@@ -58,7 +58,7 @@ impl Stage {
     /// An empty stage on loopback.
     pub fn new(options: Options) -> Self {
         let (scene, rng) = (Scene::new(), ChaCha8Rng::seed_from_u64(options.rng_seed));
-        Self { scene, rng, scale: options.scale, place: Place::LOOPBACK }
+        Self { scene, rng, scale: options.scale, place: Place::loopback() }
     }
 
     /// From now on processes start in `place`.
@@ -90,8 +90,7 @@ impl Stage {
 
     /// Starts a tracker.
     pub fn tracker(&self) -> Tracker {
-        let ip = self.place.address().expect("a tracker has an address");
-        self.scene.tracker_in(&self.place, ip, &[])
+        self.scene.tracker_in(&self.place, "127.0.0.1", &[])
     }
 
     /// Starts somebody who has everything, and waits until it shares.

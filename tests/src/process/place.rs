@@ -1,37 +1,34 @@
 //! Where a process runs: in which network namespace, and on which address its sockets must stay.
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::process::Command;
 
 use super::{LOOPBACK, binary};
+use crate::netns::Namespace;
 
 /// A place for processes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The network namespace made by `ip netns`; `None` is this program's own.
+    /// The network namespace; `None` is this program's own.
     namespace: Option<String>,
     /// What `SAMARA_BIND` says.
-    bind: Option<IpAddr>,
+    bind: Option<String>,
 }
 
 impl Place {
     /// On this machine, bound to loopback.
-    pub const LOOPBACK: Self = Self { namespace: None, bind: Some(LOOPBACK) };
+    pub fn loopback() -> Self {
+        Self { namespace: None, bind: Some(LOOPBACK.to_string()) }
+    }
 
-    /// In a namespace, bound to one of its addresses.
-    pub fn bound(namespace: &str, bind: IpAddr) -> Self {
-        Self { namespace: Some(namespace.to_owned()), bind: Some(bind) }
+    /// In a namespace, bound to an address or an interface it has.
+    pub fn bound(namespace: &Namespace, bind: &str) -> Self {
+        Self { namespace: Some(namespace.name().to_owned()), bind: Some(bind.to_owned()) }
     }
 
     /// In a namespace, on every address it has.
-    pub fn unbound(namespace: &str) -> Self {
-        Self { namespace: Some(namespace.to_owned()), bind: None }
-    }
-
-    /// The address at which others find what listens here.
-    pub fn address(&self) -> Option<IpAddr> {
-        self.bind
+    pub fn unbound(namespace: &Namespace) -> Self {
+        Self { namespace: Some(namespace.name().to_owned()), bind: None }
     }
 
     /// `samara --state-dir STATE_DIR`, here.
@@ -45,8 +42,8 @@ impl Place {
                 command
             }
         };
-        match self.bind {
-            Some(address) => command.env("SAMARA_BIND", address.to_string()),
+        match &self.bind {
+            Some(bind) => command.env("SAMARA_BIND", bind),
             None => command.env_remove("SAMARA_BIND"),
         };
         // Relative paths and the .torrent that `seed PATH` makes go there too.
