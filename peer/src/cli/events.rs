@@ -70,6 +70,10 @@ pub enum Event {
         down_rate: u64,
         /// Bytes a second sent.
         up_rate: u64,
+        /// Content bytes received since the command began, whatever became of them.
+        bytes_received: u64,
+        /// Content bytes sent since the command began.
+        bytes_sent: u64,
         /// Connected peers.
         peers: usize,
         /// `assisted`, `hybrid` or `autonomous`.
@@ -268,6 +272,8 @@ impl Event {
             bytes_total: progress.bytes_total,
             down_rate: progress.down_rate,
             up_rate: progress.up_rate,
+            bytes_received: progress.bytes_received,
+            bytes_sent: progress.bytes_sent,
             peers: progress.peers,
             stage: stage_name(progress.stage),
             autonomy: progress.autonomy,

@@ -167,6 +167,8 @@ impl TorrentState {
             bytes_total,
             down_rate: self.rates.down as u64,
             up_rate: self.rates.up as u64,
+            bytes_received: downloaded,
+            bytes_sent: uploaded,
             peers: links.len(),
             interested_peers: links.iter().filter(|(_, wants_us)| *wants_us).count(),
             stage,

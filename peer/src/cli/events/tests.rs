@@ -55,6 +55,8 @@ fn progress_has_the_contract_s_fields() {
         bytes_total: 2,
         down_rate: 3,
         up_rate: 4,
+        bytes_received: 6,
+        bytes_sent: 7,
         peers: 5,
         interested_peers: 6,
         stage: Stage::Assisted,
@@ -65,7 +67,8 @@ fn progress_has_the_contract_s_fields() {
     check(
         Event::progress(which(), &progress),
         json!({"event": "progress", "name": "big.bin", "infohash_v1": "11", "infohash_v2": null,
-               "bytes_done": 1, "bytes_total": 2, "down_rate": 3, "up_rate": 4, "peers": 5,
+               "bytes_done": 1, "bytes_total": 2, "down_rate": 3, "up_rate": 4,
+               "bytes_received": 6, "bytes_sent": 7, "peers": 5,
                "stage": "assisted", "autonomy": 0.5, "named_by": {"pex": 4, "dht": 1}}),
     );
 }
