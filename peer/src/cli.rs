@@ -20,8 +20,11 @@ mod get;
 mod interrupt;
 mod linger;
 mod logs;
+mod metrics;
+mod node;
 mod output;
 mod parse;
+mod scrape;
 mod seed;
 mod setup;
 mod show;
@@ -86,11 +89,12 @@ async fn dispatch(command: Command, common: &Common, output: &Output, interrupt:
     let out = output.clone();
     match command {
         Command::Create(args) => off_thread(interrupt, move || create::run(&args, &out)).await,
-        Command::Show(args) => off_thread(interrupt, move || show::run(&args, &out)).await,
+        Command::Show(args) => show::run(args, common, output, interrupt).await,
         Command::Verify(args) => off_thread(interrupt, move || verify::run(&args, &out)).await,
         Command::Seed(args) => seed::run(args, common, output, interrupt).await,
         Command::Get(args) => get::run(&args, common, output, interrupt).await,
         Command::Tracker(args) => tracker::run(&args, common, output, interrupt).await,
+        Command::Node(args) => node::run(&args, common, output, interrupt).await,
         Command::Demo(args) => demo::run(&args, output, interrupt).await,
         Command::Completions(args) => extras::completions(&args, output),
         Command::Man(args) => extras::man(&args, output),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use libp2p::core::transport::ListenerId;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::Swarm;
+use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{Multiaddr, PeerId};
 use samara_proto::infohash::InfoHashes;
 use samara_proto::metainfo::Metainfo;
@@ -20,10 +21,14 @@ use tokio::time::{sleep, timeout};
 
 use crate::disk::DiskPool;
 use crate::engine::event::{Source, TorrentId};
+use crate::metrics::NodeFigures;
+use crate::net::address::{Reach, reach_of};
 use crate::net::behaviour::Behaviour;
 use crate::net::bind::{BindError, Binding, Sharing};
 use crate::net::discovery::DiscoverySet;
-use crate::net::discovery::tracker::{Client, ClientError, Figures};
+use crate::net::discovery::dht::DhtBehaviour;
+use crate::net::discovery::tracker::{Client, ClientError, Figures as Reported};
+use crate::net::reachability::Dialability;
 use crate::net::transport::{self, TransportError, default_listen, stays_on, why_off};
 use crate::node::{IdentityError, NodeIdentity, NodeLoop, Parts};
 
@@ -106,6 +111,10 @@ pub struct Progress {
     pub down_rate: u64,
     /// Sent content bytes a second.
     pub up_rate: u64,
+    /// Content bytes received in this session.
+    pub bytes_received: u64,
+    /// Content bytes sent in this session.
+    pub bytes_sent: u64,
     /// Linked peers.
     pub peers: usize,
     /// Linked peers that still want something from us.
@@ -116,6 +125,8 @@ pub struct Progress {
     pub autonomy: f64,
     /// Why the stage is what it is, for people.
     pub why: String,
+    /// Linked peers that each source has named in the last 30 minutes.
+    pub named_by: Vec<(Source, usize)>,
 }
 
 /// What happens to one torrent, in order.
@@ -134,6 +145,13 @@ pub enum TorrentEvent {
     Ready {
         /// Content bytes that need not be fetched.
         bytes_present: u64,
+    },
+    /// A peer is linked that was found by this source; [`Source::Incoming`] if it found us.
+    Linked {
+        /// Who.
+        peer: PeerId,
+        /// How it was found.
+        source: Source,
     },
     /// Figures, about once a second.
     Progress(Progress),
@@ -160,6 +178,8 @@ pub(crate) enum Command {
     Add { source: Box<TorrentSource>, options: AddOptions, reply: oneshot::Sender<Result<Torrent, AddError>> },
     /// Leave one.
     Remove { torrent: TorrentId, done: oneshot::Sender<()> },
+    /// Tell what goes on.
+    Figures { reply: oneshot::Sender<NodeFigures> },
     /// Leave all and end.
     Shutdown { done: oneshot::Sender<()> },
 }
@@ -214,8 +234,29 @@ pub enum AddError {
 /// A running node. Dropping it ends the node without saying goodbye; [`Node::shutdown`] is kinder.
 pub struct Node {
     commands: mpsc::Sender<Command>,
-    addresses: watch::Receiver<Vec<Multiaddr>>,
+    addresses: Addresses,
+    dialability: watch::Receiver<Dialability>,
+    dht_nodes: watch::Receiver<usize>,
+}
+
+/// Where a node can be dialled, as that changes. Cheap to clone; it does not keep the node running.
+#[derive(Clone)]
+pub struct Addresses {
+    receiver: watch::Receiver<Vec<Multiaddr>>,
     peer_id: PeerId,
+}
+
+impl Addresses {
+    /// The addresses of this moment; see [`Node::addresses`].
+    pub fn now(&self) -> Vec<Multiaddr> {
+        let named = |address: &Multiaddr| address.clone().with_p2p(self.peer_id).unwrap_or_else(|own| own);
+        self.receiver.borrow().iter().map(named).collect()
+    }
+
+    /// Waits until they are others than when last looked at; `false` when the node has ended.
+    pub async fn changed(&mut self) -> bool {
+        self.receiver.changed().await.is_ok()
+    }
 }
 
 impl Node {
@@ -231,11 +272,17 @@ impl Node {
         let binding = config.bind.map(Binding::find).transpose()?;
         let mut swarm = transport::build(identity.keypair(), binding.as_ref())?;
         let peer_id = *swarm.local_peer_id();
+        if config.discovery.dht {
+            let scope = config.bind.map_or(Reach::Everybody, reach_of);
+            swarm.behaviour_mut().dht = Toggle::from(Some(DhtBehaviour::new(peer_id, scope)));
+        }
         if let Some(port) = identity.last_port().filter(|_| config.listen.is_empty()) {
             wait_until_free(binding.as_ref(), port).await;
         }
         let settling = listen(&mut swarm, &config, binding.as_ref(), identity.last_port())?;
         let (addresses, announced) = watch::channel(Vec::new());
+        let (dialability, reachable) = watch::channel(Dialability::default());
+        let (dht_nodes, known_nodes) = watch::channel(0);
         let (commands, queue) = mpsc::channel(COMMANDS);
         let pool = DiskPool::new().map_err(StartError::Disk)?;
         let tracker_client = Client::new(config.bind)?;
@@ -248,12 +295,15 @@ impl Node {
             pool,
             tracker_client,
             addresses,
+            dialability,
+            dht_nodes,
             commands: queue,
         };
         tokio::spawn(NodeLoop::new(parts).run());
-        let mut node = Self { commands, addresses: announced, peer_id };
+        let addresses = Addresses { receiver: announced, peer_id };
+        let mut node = Self { commands, addresses, dialability: reachable, dht_nodes: known_nodes };
         // A listener that comes up late is announced when it does.
-        let _ = timeout(LISTEN_WAIT, node.addresses.wait_for(|list| !list.is_empty())).await;
+        let _ = timeout(LISTEN_WAIT, node.addresses.receiver.wait_for(|list| !list.is_empty())).await;
         Ok(node)
     }
 
@@ -279,13 +329,32 @@ impl Node {
 
     /// Where others can dial this node, most widely reachable first; each ends in `/p2p/<peer id>`.
     pub fn addresses(&self) -> Vec<Multiaddr> {
-        let named = |address: &Multiaddr| address.clone().with_p2p(self.peer_id).unwrap_or_else(|own| own);
-        self.addresses.borrow().iter().map(named).collect()
+        self.addresses.now()
+    }
+
+    /// The same as they change.
+    pub fn watch_addresses(&self) -> Addresses {
+        self.addresses.clone()
+    }
+
+    /// Where the node's figures can be read.
+    pub fn figures(&self) -> Figures {
+        Figures { commands: self.commands.downgrade() }
+    }
+
+    /// Whether others can dial this node; changes as it becomes known.
+    pub fn dialability(&self) -> watch::Receiver<Dialability> {
+        self.dialability.clone()
+    }
+
+    /// How many nodes of the DHT this one knows; a change can be waited for.
+    pub fn dht_nodes(&self) -> watch::Receiver<usize> {
+        self.dht_nodes.clone()
     }
 
     /// The node's libp2p identity.
     pub fn peer_id(&self) -> PeerId {
-        self.peer_id
+        self.addresses.peer_id
     }
 
     /// Leaves every torrent and ends; everything can be resumed.
@@ -295,6 +364,23 @@ impl Node {
             // An error means that the node is gone already.
             let _ = answer.await;
         }
+    }
+}
+
+/// Reads a node's figures. Cheap to clone; it does not keep the node running.
+#[derive(Clone)]
+pub struct Figures {
+    commands: mpsc::WeakSender<Command>,
+}
+
+impl Figures {
+    /// What the node is doing; nothing when it has ended.
+    pub async fn read(&self) -> NodeFigures {
+        let Some(commands) = self.commands.upgrade() else { return NodeFigures::default() };
+        let (reply, answer) = oneshot::channel();
+        // An error means that the node is gone, and does nothing any more.
+        let _ = commands.send(Command::Figures { reply }).await;
+        answer.await.unwrap_or_default()
     }
 }
 
@@ -410,7 +496,7 @@ pub struct Torrent {
     pub(crate) id: TorrentId,
     pub(crate) names: InfoHashes,
     pub(crate) events: mpsc::Receiver<TorrentEvent>,
-    pub(crate) figures: Arc<Figures>,
+    pub(crate) figures: Arc<Reported>,
 }
 
 impl Torrent {

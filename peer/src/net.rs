@@ -6,5 +6,6 @@ pub mod bind;
 pub mod discovery;
 pub mod link;
 pub mod metadata;
+pub mod reachability;
 pub mod transport;
 pub mod wire;

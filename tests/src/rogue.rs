@@ -1,5 +1,6 @@
 //! A peer that speaks the wire and lies.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,7 +49,7 @@ pub async fn start(lie: Lie, metainfo: Arc<Metainfo>, content: &Path) -> Multiad
     let bytes: Arc<[u8]> = std::fs::read(content).expect("a single file").into();
     let keypair = Keypair::generate_ed25519();
     let peer_id = keypair.public().to_peer_id();
-    let loopback = Binding::find([127, 0, 0, 1].into()).expect("every machine has loopback");
+    let loopback = Binding::find(IpAddr::from([127, 0, 0, 1])).expect("every machine has loopback");
     let mut swarm = transport::build(&keypair, Some(&loopback)).expect("a swarm on loopback");
     swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().expect("an address")).expect("a free port");
     let address = loop {

@@ -12,7 +12,6 @@ use super::failure::{Exit, Failure, Outcome};
 use super::follower::{Follower, State};
 use super::interrupt::Interrupt;
 use super::output::Output;
-use super::parse::is_udp;
 use super::setup;
 use super::source::Source;
 use crate::handle::{AddOptions, Node, Role, Torrent, TorrentEvent, TorrentSource};
@@ -77,20 +76,18 @@ fn read_all(texts: &[String], output: &Output) -> Result<Vec<Source>, Failure> {
 }
 
 /// Why no peer can be found for a source, if so; only peers of an earlier session and peers that come to us
-/// remain. Those on the local network may have it, if there is one.
+/// remain.
 fn nobody_to_ask(source: &Source, args: &GetArgs, common: &Common) -> Option<&'static str> {
     if !args.peers.is_empty() || source.names_peers() {
         return None;
     }
-    let is_on_loopback =
-        setup::bind(common).is_ok_and(|bind| bind.is_some_and(|address| address.is_loopback()));
-    if common.discovery_set().lan && !is_on_loopback && !source.is_private() {
+    if (has_dht(common) || has_neighbours(common)) && !source.is_private() {
         return None;
     }
-    let mut trackers = args.trackers.iter().map(String::as_str).chain(source.trackers()).peekable();
-    if trackers.peek().is_none() {
+    if args.trackers.is_empty() && source.trackers().next().is_none() {
         return Some(
-            "there is no way to find new peers; name a tracker with --tracker or a peer with --peer",
+            "there is no way to find new peers; name a tracker with --tracker, a peer with --peer or a \
+             node of the DHT with --bootstrap",
         );
     }
     if !common.discovery_set().tracker {
@@ -98,13 +95,18 @@ fn nobody_to_ask(source: &Source, args: &GetArgs, common: &Common) -> Option<&'s
             "there is no way to find new peers, because --discovery leaves trackers out; name a peer with --peer",
         );
     }
-    if trackers.all(is_udp) {
-        return Some(
-            "there is no way to find new peers, because only http and https trackers know Samara peers; \
-             name one with --tracker, or a peer with --peer",
-        );
-    }
     None
+}
+
+/// Whether there is a way into the DHT.
+fn has_dht(common: &Common) -> bool {
+    common.discovery_set().dht && !common.bootstrap.is_empty()
+}
+
+/// Whether there is a local network to listen on.
+fn has_neighbours(common: &Common) -> bool {
+    let is_here = matches!(setup::bind(common), Ok(Some(bind)) if bind.is_loopback());
+    common.discovery_set().lan && !is_here
 }
 
 async fn add(

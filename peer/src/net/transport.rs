@@ -20,6 +20,7 @@ use libp2p::swarm::{self, Swarm};
 use libp2p::{Multiaddr, PeerId, dns, quic, tcp};
 use thiserror::Error;
 
+use super::address::ip_of;
 use super::behaviour::Behaviour;
 use super::bind::Binding;
 use bound_quic::BoundQuic;
@@ -78,7 +79,12 @@ pub fn build(keypair: &Keypair, binding: Option<&Binding>) -> Result<Swarm<Behav
         .with_substream_upgrade_protocol_override(Version::V1Lazy)
         .with_max_negotiating_inbound_streams(NEGOTIATING_STREAMS)
         .with_idle_connection_timeout(IDLE_TIMEOUT);
-    Ok(Swarm::new(transport, Behaviour::new(keypair), keypair.public().to_peer_id(), config))
+    Ok(Swarm::new(
+        transport,
+        Behaviour::new(keypair, binding.map(Binding::address)),
+        keypair.public().to_peer_id(),
+        config,
+    ))
 }
 
 /// TCP with encryption and a muxer on top.
@@ -160,11 +166,7 @@ fn is_quic(address: &Multiaddr) -> bool {
 /// any other interface its sockets could not be kept.
 pub fn stays_on(bind: Option<IpAddr>, address: &Multiaddr) -> bool {
     let Some(bind) = bind else { return true };
-    let ip = match address.iter().next() {
-        Some(Protocol::Ip4(ip)) => IpAddr::from(ip),
-        Some(Protocol::Ip6(ip)) => IpAddr::from(ip),
-        _ => return false,
-    };
+    let Some(ip) = ip_of(address) else { return false };
     let is_kept = bind.is_loopback() || !is_quic(address);
     is_kept && ip.is_ipv4() == bind.is_ipv4() && ip.is_loopback() == bind.is_loopback()
 }

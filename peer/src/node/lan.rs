@@ -157,7 +157,7 @@ impl NodeLoop {
         for (&torrent, state) in &mut self.torrents {
             let is_linked = || self.links.values().any(|link| link.torrent == torrent && link.peer == peer);
             let named = state.known.get(&peer);
-            if named.is_some_and(|sightings| sightings.is_named_by_only(Source::Lan)) && !is_linked() {
+            if named.is_some_and(|sightings| sightings.is_named_only_by(&[Source::Lan])) && !is_linked() {
                 state.known.remove(&peer);
             }
         }
@@ -225,7 +225,7 @@ impl NodeLoop {
     /// Whether nothing but that it is near speaks for `peer` having the torrent.
     pub(super) fn is_mere_neighbour(&self, torrent: TorrentId, peer: PeerKey) -> bool {
         let known = self.torrents.get(&torrent).and_then(|state| state.known.get(&peer));
-        known.is_some_and(|sightings| sightings.is_named_by_only(Source::Lan))
+        known.is_some_and(|sightings| sightings.is_named_only_by(&[Source::Lan]))
     }
 
     /// A neighbour does not have the torrent: it is left alone.
@@ -241,12 +241,13 @@ impl NodeLoop {
         }
     }
 
-    /// A torrent turns out to be private: nobody is kept that only the local network named, and no connection
-    /// over which the torrent could be had all the same.
+    /// A torrent turns out to be private: nobody is kept that only the local network or the DHT named, and no
+    /// connection over which the torrent could be had all the same.
     pub(super) fn part_from_neighbours(&mut self, torrent: TorrentId) {
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         let known = std::mem::take(&mut state.known);
-        let is_mere = |(_, sightings): &(PeerKey, Sightings)| sightings.is_named_by_only(Source::Lan);
+        let public = [Source::Lan, Source::Dht];
+        let is_mere = |(_, sightings): &(PeerKey, Sightings)| sightings.is_named_only_by(&public);
         let (mere, others): (Vec<_>, Vec<_>) = known.into_iter().partition(is_mere);
         state.known.extend(others);
         for (peer, _) in mere {

@@ -14,12 +14,13 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::autonomy::{Assessment, Sightings, Trackers, assess};
+use super::dht::TorrentInDht;
 use super::exchange::Parted;
 use super::remember::Remembered;
 use crate::disk::Store;
 use crate::engine::event::{PeerKey, Source};
 use crate::handle::{Progress, Role, TorrentEvent};
-use crate::net::discovery::tracker::Figures;
+use crate::net::discovery::tracker::{Figures, Tiers};
 
 /// How far a torrent has come.
 pub(super) enum Phase {
@@ -68,13 +69,16 @@ pub(super) struct TorrentState {
     pub(super) names: InfoHashes,
     pub(super) root: PathBuf,
     pub(super) role: Role,
-    pub(super) trackers: Vec<String>,
+    /// Its trackers, in groups of which each is asked by itself.
+    pub(super) trackers: Vec<Tiers>,
     pub(super) events: mpsc::Sender<TorrentEvent>,
     pub(super) phase: Phase,
     /// Everybody known to take part, and which sources named them when.
     pub(super) known: BTreeMap<PeerKey, Sightings>,
     /// Seeds whose link ended when there was nothing to trade any more.
     pub(super) parted: BTreeMap<PeerKey, Parted>,
+    /// Where it stands in the DHT.
+    pub(super) dht: TorrentInDht,
     /// Peers saved for next time.
     pub(super) remembered: Remembered,
     /// Who gave how many content bytes.
@@ -83,9 +87,9 @@ pub(super) struct TorrentState {
     /// Turns true when the torrent is left: announcers say goodbye.
     pub(super) stop: watch::Sender<bool>,
     pub(super) announcers: JoinSet<()>,
-    /// Announce URLs and names that an announcer was started for.
-    pub(super) announced: BTreeSet<(String, InfoHash)>,
-    /// Announce URLs that do not answer now, and for how many names.
+    /// Groups of trackers, by their place, and names that an announcer was started for.
+    pub(super) announced: BTreeSet<(usize, InfoHash)>,
+    /// Announce URLs that do not answer now or name no peers of use, and for how many names.
     pub(super) silent_trackers: BTreeMap<String, usize>,
     pub(super) added: Instant,
     pub(super) rates: Rates,
@@ -156,26 +160,31 @@ impl TorrentState {
         self.rates.update(Instant::now(), downloaded, uploaded);
         let (bytes_done, bytes_total) =
             self.active().map_or((0, 0), |active| (active.bytes_done, active.metainfo.layout().total_size()));
-        let Assessment { stage, autonomy, why } = self.assess(now, links);
+        let Assessment { stage, autonomy, why, named_by } = self.assess(now, links);
         self.figures.autonomy_permille.store((1000.0 * autonomy) as u64, Ordering::Relaxed);
         Progress {
             bytes_done,
             bytes_total,
             down_rate: self.rates.down as u64,
             up_rate: self.rates.up as u64,
+            bytes_received: downloaded,
+            bytes_sent: uploaded,
             peers: links.len(),
             interested_peers: links.iter().filter(|(_, wants_us)| *wants_us).count(),
             stage,
             autonomy,
             why,
+            named_by,
         }
     }
 
     /// How much of the swarm would be found again without a tracker.
     fn assess(&self, now: Moment, links: &[(PeerKey, bool)]) -> Assessment {
+        let mut asked = self.trackers.iter().flat_map(Tiers::trackers);
         let trackers = match self.announced.is_empty() {
             true => Trackers::None,
-            false if self.silent_trackers.len() >= self.trackers.len() => Trackers::Silent,
+            // A tracker that was not asked yet, because another one will do, is not silent.
+            false if asked.all(|tracker| self.silent_trackers.contains_key(&tracker.url)) => Trackers::Silent,
             false => Trackers::Answering,
         };
         assess(now, links.iter().filter_map(|(peer, _)| self.known.get(peer)), trackers)

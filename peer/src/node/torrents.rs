@@ -12,6 +12,7 @@ use samara_proto::metainfo::Metainfo;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::dht::TorrentInDht;
 use super::open::{self, Fetched, Opened, Opening, Question};
 use super::peers::named_peer;
 use super::remember::Remembered;
@@ -21,7 +22,7 @@ use crate::disk::{OpenError, StoreError};
 use crate::engine::event::{Aim, Content, Input, PeerKey, Source, TorrentId};
 use crate::handle::{AddError, AddOptions, Role, Torrent, TorrentEvent, TorrentSource};
 use crate::net::discovery::Discovered;
-use crate::net::discovery::tracker::{Announcer, Figures};
+use crate::net::discovery::tracker::{Announcer, Completion, Figures, Tiers};
 
 /// News of a torrent waiting for the embedding program.
 const EVENTS: usize = 256;
@@ -45,17 +46,14 @@ impl NodeLoop {
         if self.torrents.values().any(|state| names.wire().any(|name| state.names.answers_to(name))) {
             return Err(AddError::Duplicate);
         }
-        let mut trackers = options.trackers;
-        if let Some(metainfo) = &metainfo {
-            trackers.extend(metainfo.trackers().iter().flatten().cloned());
-        }
+        let mut named_trackers = options.trackers;
         let mut peers = options.peers;
         if let Some(magnet) = link {
-            trackers.extend(magnet.trackers);
+            named_trackers.extend(magnet.trackers);
             peers.extend(magnet.peers.iter().filter_map(|address| address.parse().ok()));
         }
-        trackers.sort();
-        trackers.dedup();
+        let listed_trackers = metainfo.as_ref().map_or(&[][..], |metainfo| metainfo.trackers());
+        let trackers = Tiers::groups(named_trackers, listed_trackers, &mut rand::rng());
         let torrent = TorrentId(u32::try_from(self.number()).map_err(|_| AddError::Duplicate)?);
         let (events, receiver) = mpsc::channel(EVENTS);
         let figures = Arc::new(Figures::default());
@@ -75,6 +73,7 @@ impl NodeLoop {
             announced: BTreeSet::new(),
             silent_trackers: BTreeMap::new(),
             parted: BTreeMap::new(),
+            dht: TorrentInDht::default(),
             remembered: Remembered::default(),
             added: Instant::now(),
             rates: Rates::new(Instant::now()),
@@ -96,10 +95,14 @@ impl NodeLoop {
             }
         }
         self.recall_peers(torrent);
+        self.tend_dht();
         Ok(Torrent { id: torrent, names, events: receiver, figures })
     }
 
     pub(super) fn fetch(&mut self, torrent: TorrentId, partial: Option<Metainfo>) {
+        if partial.as_ref().is_some_and(Metainfo::is_private) {
+            self.leave_dht(torrent);
+        }
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         state.phase = Phase::Fetching(Box::new(Fetching::new(partial)));
         self.announce(torrent);
@@ -116,6 +119,7 @@ impl NodeLoop {
         }
         if metainfo.is_private() {
             self.part_from_neighbours(torrent);
+            self.leave_dht(torrent);
         }
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         state.names = names;
@@ -169,6 +173,7 @@ impl NodeLoop {
         if is_complete {
             self.on_completed(torrent);
         }
+        self.tend_dht();
         for (peer, source) in known {
             self.drive(Input::Candidate { torrent, peer, source });
         }
@@ -176,29 +181,21 @@ impl NodeLoop {
         self.ask_neighbours(torrent);
     }
 
-    /// Starts an announcer for each tracker and each name that has none yet.
+    /// Starts an announcer for each group of trackers and each name that has none yet.
     fn announce(&mut self, torrent: TorrentId) {
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         if !self.config.discovery.tracker {
             return;
         }
-        for url in state.trackers.clone() {
-            if !url.starts_with("http://") && !url.starts_with("https://") {
-                let why = "it is not asked, because only HTTP trackers can name peers that speak libp2p";
-                let message = format!("tracker {url}: {why}");
-                if state.on_tracker_silent(url) {
-                    state.tell(TorrentEvent::Warning(message));
-                }
-                continue;
-            }
+        for (group, trackers) in state.trackers.iter().enumerate() {
             for info_hash in state.names.wire() {
-                if !state.announced.insert((url.clone(), info_hash)) {
+                if !state.announced.insert((group, info_hash)) {
                     continue;
                 }
                 let announcer = Announcer {
                     torrent,
                     info_hash,
-                    url: url.clone(),
+                    trackers: trackers.clone(),
                     keypair: self.identity.keypair().clone(),
                     peer_id: self.handshake_id.peer_id,
                     addresses: self.addresses.subscribe(),
@@ -207,8 +204,7 @@ impl NodeLoop {
                     client: self.tracker_client.clone(),
                     events: self.tracker_events.sender.clone(),
                     stop: state.stop.subscribe(),
-                    tracker_id: None,
-                    was_missing: false,
+                    completion: Completion::default(),
                 };
                 state.announcers.spawn(announcer.run());
             }
@@ -342,6 +338,7 @@ impl NodeLoop {
 
     /// Takes the torrent off engine and directory; links end.
     fn retire(&mut self, torrent: TorrentId) {
+        self.leave_dht(torrent);
         self.directory.write().expect("no holder panics").retain(|_, (id, _)| *id != torrent);
         self.drive(Input::RemoveTorrent { torrent });
         self.links.retain(|_, entry| entry.torrent != torrent);
@@ -360,6 +357,7 @@ impl NodeLoop {
     }
 
     pub(super) async fn shut_down(&mut self) {
+        self.save_nodes();
         self.leave_neighbours().await;
         let ids: Vec<TorrentId> = self.torrents.keys().copied().collect();
         for torrent in ids {
@@ -370,6 +368,7 @@ impl NodeLoop {
             self.leaving.spawn(leave(state));
         }
         while self.leaving.join_next().await.is_some() {}
+        self.close_ports().await;
     }
 
     /// Where fetched metainfo is kept from session to session: under each name, because a link may carry
