@@ -59,7 +59,7 @@ def passed_over(checks, scratch, binary):
         checks.that("opentracker tells figures over UDP", ready, figures(leech, swarm.torrent))
         checks.that("and over HTTP", "error" not in figures(leech, swarm.torrent)[foreign["http"]])
 
-        process = seed.start("seed", swarm.torrent)
+        process = seed.start("seed", swarm.torrent, "--data", swarm.content.parent)
         with stopping(process, signal.SIGINT):
             warnings = []
             while len(warnings) < len(foreign):
