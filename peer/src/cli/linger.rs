@@ -50,11 +50,14 @@ mod tests {
             bytes_total: 1,
             down_rate: 0,
             up_rate,
+            bytes_received: 1,
+            bytes_sent: 1,
             peers: 1,
             interested_peers,
             stage: Stage::Assisted,
             autonomy: 0.0,
             why: String::new(),
+            named_by: Vec::new(),
         }
     }
 

@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::ClientError;
 use super::client::LOCALHOST;
+use crate::net::bind::Binding;
 use crate::net::transport::stays_on;
 
 /// How long an answer is waited for, one after the other each time the same is sent. BEP 15 begins with 15 s and
@@ -273,7 +274,11 @@ async fn socket_to(bind: Option<IpAddr>, tracker: SocketAddr) -> io::Result<UdpS
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let socket = UdpSocket::bind((bind.unwrap_or(any), 0)).await?;
+    let socket = match bind {
+        // Looked for anew each time: the interface may have gone and come back.
+        Some(bind) => UdpSocket::from_std(Binding::find(bind).map_err(io::Error::other)?.udp_socket(0)?)?,
+        None => UdpSocket::bind((any, 0)).await?,
+    };
     socket.connect(tracker).await?;
     Ok(socket)
 }
