@@ -1,7 +1,11 @@
 //! Drills: what a swarm of real processes must survive, each a claim that can be tried any number of times.
 
 mod bootstrap;
+mod churn;
+mod departure;
+mod network;
 mod newcomer;
+mod split;
 pub mod stage;
 mod tracker;
 
@@ -85,6 +89,24 @@ pub const ALL: &[Drill] = &[
         needs: Needs::Nothing,
         run: bootstrap::killed,
     },
+    Drill {
+        name: "seed-gone-at-1.05",
+        claim: "the original seed leaves when 1.05 copies are out, and everybody completes all the same",
+        needs: Needs::Namespaces,
+        run: departure::seed_gone,
+    },
+    Drill {
+        name: "a-quarter-killed",
+        claim: "every 10 s a random quarter is killed and as many join, and everybody alive completes",
+        needs: Needs::Namespaces,
+        run: churn::a_quarter_killed,
+    },
+    Drill {
+        name: "network-split",
+        claim: "cut in two, each half of a swarm goes on; healed, everybody completes",
+        needs: Needs::Namespaces,
+        run: split::cut_and_healed,
+    },
 ];
 
 /// How drills are tried.
@@ -146,7 +168,11 @@ mod tests {
     #[test]
     fn every_drill_has_a_name_of_its_own() {
         for (at, drill) in ALL.iter().enumerate() {
-            assert!(drill.name.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", drill.name);
+            assert!(
+                drill.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c)),
+                "{}",
+                drill.name
+            );
             assert!(ALL[..at].iter().all(|other| other.name != drill.name), "{}", drill.name);
         }
     }

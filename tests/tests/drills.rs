@@ -56,3 +56,18 @@ fn newcomer_by_link() {
 fn bootstrap_node_killed() {
     check("bootstrap-node-killed");
 }
+
+#[test]
+fn seed_gone_at_1_05() {
+    check("seed-gone-at-1.05");
+}
+
+#[test]
+fn a_quarter_killed() {
+    check("a-quarter-killed");
+}
+
+#[test]
+fn network_split() {
+    check("network-split");
+}

@@ -7,6 +7,7 @@ use clap::{ArgGroup, Parser};
 use samara_tests::drill::{ALL, Drill, Needs, Options, Report, Scale};
 use samara_tests::{netns, patience, process};
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Drills clean up within this time after Ctrl-C; whatever has not by then is killed.
 const CLEANING: Duration = Duration::from_secs(20);
@@ -111,18 +112,24 @@ fn tell(cli: &Cli, drill: &Drill, number: u32, rng_seed: u64, report: &Report) {
     }
 }
 
-/// Ctrl-C ends every wait of the running drill, which cleans up as it unwinds; a second one, or a drill
-/// that does not, is ended the hard way.
+/// Ctrl-C and a polite kill end every wait of the running drill, which cleans up as it unwinds; a second one,
+/// or a drill that does not, is ended the hard way.
 fn on_interrupt() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("the system has room for a runtime");
     std::thread::spawn(move || {
         runtime.block_on(async {
-            // Without a handler Ctrl-C ends this program at once, as everywhere.
-            let Ok(()) = tokio::signal::ctrl_c().await else { return };
+            let mut terminate = signal(SignalKind::terminate()).expect("a handler can be set");
+            let mut asked = async || {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = tokio::signal::ctrl_c() => {}
+                }
+            };
+            asked().await;
             eprintln!("interrupted; cleaning up");
             patience::interrupt();
-            let _ = tokio::time::timeout(CLEANING, tokio::signal::ctrl_c()).await;
+            let _ = tokio::time::timeout(CLEANING, asked()).await;
             process::kill_all();
             std::process::exit(130);
         });

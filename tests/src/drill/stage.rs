@@ -8,8 +8,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
-use super::{Options, Scale};
+use super::{Options, Scale, network};
 use crate::content::{difference, write_file};
+use crate::netns::Namespace;
 use crate::process::Samara;
 use crate::process::place::Place;
 use crate::scene::{PROMPT, Scene, Tracker, path_text, text, wait_written};
@@ -25,6 +26,8 @@ pub struct Stage {
     pub rng: ChaCha8Rng,
     scale: Scale,
     place: Place,
+    /// Dropped last: processes run in them.
+    boxes: Vec<Namespace>,
 }
 
 /// What a drill's swarm shares.
@@ -58,12 +61,21 @@ impl Stage {
     /// An empty stage on loopback.
     pub fn new(options: Options) -> Self {
         let (scene, rng) = (Scene::new(), ChaCha8Rng::seed_from_u64(options.rng_seed));
-        Self { scene, rng, scale: options.scale, place: Place::loopback() }
+        Self { scene, rng, scale: options.scale, place: Place::loopback(), boxes: Vec::new() }
     }
 
     /// From now on processes start in `place`.
     pub fn move_to(&mut self, place: Place) {
         self.place = place;
+    }
+
+    /// From now on processes start on a machine of their own, whose loopback carries so many megabits a
+    /// second for all of them together.
+    pub fn move_to_box(&mut self, megabits: u32) {
+        let namespace = Namespace::new("box");
+        network::limit(&namespace, "lo", megabits);
+        self.place = Place::bound(&namespace, "127.0.0.1");
+        self.boxes.push(namespace);
     }
 
     /// Picks by the size of the drill.
@@ -156,6 +168,12 @@ impl Peer {
     /// Its copy while it is not complete.
     pub fn part(&self) -> PathBuf {
         self.file.with_extension("bin.part")
+    }
+
+    /// Verified bytes of content it last said it has.
+    pub fn bytes_done(&mut self) -> u64 {
+        let last = self.process.events().iter().rev().find(|event| event["event"] == "progress");
+        last.and_then(|event| event["bytes_done"].as_u64()).unwrap_or(0)
     }
 
     /// Whether it has said that everything is there.
