@@ -1,16 +1,22 @@
 //! The node's loop: the only driver of the engine, between it and swarm, disk, trackers and commands.
 
 mod autonomy;
+mod dht;
 mod exchange;
+mod figures;
 mod identity;
+mod interface;
+mod lan;
 mod links;
 mod open;
 mod peers;
+mod reach;
 mod remember;
 mod torrent;
 mod torrents;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
@@ -37,11 +43,16 @@ use crate::engine::event::{Input, LinkId, Output, PeerKey, TorrentId, Verdict};
 use crate::handle::{Command, NodeConfig, TorrentEvent};
 use crate::net::address::{Reach, is_tcp, reach};
 use crate::net::behaviour::{Behaviour, BehaviourEvent};
+use crate::net::bind::Binding;
 use crate::net::discovery::policy::DialPolicy;
 use crate::net::discovery::tracker::{Client, TrackerEvent};
 use crate::net::link::{Identity, LinkEvent, REQUEST_QUEUE};
+use crate::net::reachability::{Dialability, Reachability};
 use crate::net::wire::Ticket;
+use dht::InDht;
 use exchange::Probe;
+use interface::Interface;
+use lan::Neighbourhood;
 use links::{Dialling, LinkEntry, Setup};
 use open::{Fetched, Opened};
 use peers::Peers;
@@ -101,6 +112,9 @@ pub(crate) struct NodeLoop {
     handshake_id: Identity,
     own_id: PeerId,
     swarm: Swarm<Behaviour>,
+    listeners: Vec<ListenerId>,
+    /// The router passes connections on to us.
+    has_mapping: bool,
     /// Listeners that have not said where they listen; some never do, where a family has no address.
     settling: HashSet<ListenerId>,
     engine: Engine,
@@ -113,10 +127,16 @@ pub(crate) struct NodeLoop {
     opening: BTreeMap<Ticket, (TorrentId, PeerKey)>,
     dialling: BTreeMap<PeerId, Dialling>,
     policy: DialPolicy,
+    dht: InDht,
     /// Dials made only to see whether a peer can be dialled.
     probes: HashMap<ConnectionId, Probe>,
     /// How near connected peers are.
     contacts: BTreeMap<PeerId, Reach>,
+    /// Where connections end.
+    remotes: HashMap<ConnectionId, IpAddr>,
+    reachability: Reachability,
+    /// Where the remote is that identified itself last.
+    witness: Option<IpAddr>,
     /// Grows when links may have to be told something new.
     neighbours: u64,
     refreshed: Instant,
@@ -125,9 +145,13 @@ pub(crate) struct NodeLoop {
     /// Torrents that were left, saving what is needed to resume and saying goodbye.
     leaving: JoinSet<()>,
     next_number: u64,
+    /// Of a node that must stay on one.
+    interface: Option<Interface>,
+    neighbourhood: Neighbourhood,
     pool: DiskPool,
     tracker_client: Client,
     addresses: watch::Sender<Vec<Multiaddr>>,
+    dialability: watch::Sender<Dialability>,
     commands: mpsc::Receiver<Command>,
     link_events: Channel<(LinkId, LinkEvent)>,
     tracker_events: Channel<TrackerEvent>,
@@ -152,27 +176,45 @@ impl<T> Channel<T> {
 pub(crate) struct Parts {
     pub(crate) config: NodeConfig,
     pub(crate) identity: NodeIdentity,
+    pub(crate) binding: Option<Binding>,
     pub(crate) swarm: Swarm<Behaviour>,
     pub(crate) settling: HashSet<ListenerId>,
     pub(crate) pool: DiskPool,
     pub(crate) tracker_client: Client,
     pub(crate) addresses: watch::Sender<Vec<Multiaddr>>,
+    pub(crate) dialability: watch::Sender<Dialability>,
+    pub(crate) dht_nodes: watch::Sender<usize>,
     pub(crate) commands: mpsc::Receiver<Command>,
 }
 
 impl NodeLoop {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, identity, swarm, settling, pool, tracker_client, addresses, commands } = parts;
+        let Parts {
+            config,
+            identity,
+            binding,
+            swarm,
+            settling,
+            pool,
+            tracker_client,
+            addresses,
+            dialability,
+            dht_nodes,
+            commands,
+        } = parts;
         let mut rng_seed = [0; 32];
         rand::fill(&mut rng_seed);
         let own_id = *swarm.local_peer_id();
         let exchanges_peers = config.discovery.pex;
+        let neighbourhood = Neighbourhood::new(&config, &identity, binding.as_ref(), &addresses);
         Self {
             config,
             identity,
             handshake_id: Identity { peer_id: handshake_id(&own_id), exchanges_peers },
             own_id,
             swarm,
+            listeners: settling.iter().copied().collect(),
+            has_mapping: false,
             settling,
             engine: Engine::new(engine_config(), rng_seed),
             epoch: Instant::now(),
@@ -183,16 +225,23 @@ impl NodeLoop {
             opening: BTreeMap::new(),
             dialling: BTreeMap::new(),
             policy: DialPolicy::default(),
+            dht: InDht::new(dht_nodes),
             probes: HashMap::new(),
             contacts: BTreeMap::new(),
+            remotes: HashMap::new(),
+            reachability: Reachability::default(),
+            witness: None,
             neighbours: 1,
             refreshed: Instant::now(),
             answering: BTreeMap::new(),
             leaving: JoinSet::new(),
             next_number: 0,
+            interface: binding.map(Interface::new),
+            neighbourhood,
             pool,
             tracker_client,
             addresses,
+            dialability,
             commands,
             link_events: Channel::new(LINK_EVENTS),
             tracker_events: Channel::new(WORK_QUEUE),
@@ -209,6 +258,7 @@ impl NodeLoop {
         exchange_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut link_batch = Vec::with_capacity(BATCH);
         let mut store_batch = Vec::with_capacity(BATCH);
+        self.join_dht();
         loop {
             let deadline = self.engine.deadline().map(|(moment, _)| self.instant(moment));
             tokio::select! {
@@ -225,10 +275,12 @@ impl NodeLoop {
                 }
                 Some(work) = self.work.receiver.recv() => self.on_work(work),
                 Some(event) = self.tracker_events.receiver.recv() => self.on_tracker_event(event),
+                event = self.neighbourhood.next_event() => self.on_lan_event(event),
                 command = self.commands.recv() => match command {
                     Some(Command::Add { source, options, reply }) => {
                         let _ = reply.send(self.add(*source, options));
                     }
+                    Some(Command::Figures { reply }) => _ = reply.send(self.figures()),
                     Some(Command::Remove { torrent, done }) => self.remove(torrent, done),
                     Some(Command::Shutdown { done }) => {
                         self.shut_down().await;
@@ -242,7 +294,11 @@ impl NodeLoop {
                 Some(_) = self.leaving.join_next() => {}
                 () = wake_at(deadline) => self.drive(Input::Wake),
                 _ = tick.tick() => self.on_tick(),
-                _ = exchange_tick.tick() => self.exchange_peers(),
+                _ = exchange_tick.tick() => {
+                    self.hasten_dials();
+                    self.exchange_peers();
+                    self.offer_neighbours();
+                }
             }
         }
     }
@@ -357,6 +413,7 @@ impl NodeLoop {
                     self.warn(torrent, message);
                 }
             }
+            TrackerEvent::WaysNamed { addresses } => self.on_ways_named(addresses),
             TrackerEvent::Warned { torrent, message } => {
                 self.warn(torrent, format!("a tracker says: {}", message.escape_debug()));
             }
@@ -366,6 +423,7 @@ impl NodeLoop {
     fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Wire(event)) => self.on_wire_event(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Dht(event)) => self.on_dht_event(event),
             SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event {
                 peer,
                 connection,
@@ -374,34 +432,50 @@ impl NodeLoop {
                 tracing::debug!(%peer, %error, "a connection no longer answers");
                 self.give_up(peer, connection);
             }
+            SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => self.on_identify_event(&event),
+            SwarmEvent::Behaviour(BehaviourEvent::Upnp(event)) => self.on_upnp_event(&event),
+            SwarmEvent::NewExternalAddrCandidate { address } => self.on_observed(address),
             SwarmEvent::NewListenAddr { address, listener_id } => {
                 self.settling.remove(&listener_id);
+                if let Some(interface) = &mut self.interface {
+                    interface.on_listening(listener_id, address.clone());
+                }
                 if let Some(Protocol::Tcp(port)) = address.iter().find(|p| matches!(p, Protocol::Tcp(_))) {
                     self.identity.remember_port(port);
                 }
                 self.publish_addresses();
             }
-            SwarmEvent::ExpiredListenAddr { .. } | SwarmEvent::ExternalAddrConfirmed { .. } => {
+            SwarmEvent::ExpiredListenAddr { .. } => self.note_moved(),
+            SwarmEvent::ExternalAddrConfirmed { .. } | SwarmEvent::ExternalAddrExpired { .. } => {
                 self.publish_addresses();
             }
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.note_remote(connection_id, &endpoint);
+                self.note_dialled(&endpoint);
                 self.note_contact(peer_id, connection_id, &endpoint);
                 self.on_connected(peer_id, &endpoint);
             }
-            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
-                self.contacts.remove(&peer_id);
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, .. } => {
+                self.remotes.remove(&connection_id);
+                if num_established == 0 {
+                    self.contacts.remove(&peer_id);
+                }
             }
             SwarmEvent::OutgoingConnectionError { peer_id, error, connection_id } => {
                 tracing::debug!(?peer_id, %error, "dialling failed");
                 self.note_probe_failed(connection_id);
                 if let Some(peer) = peer_id {
-                    self.on_dial_failed(peer);
+                    self.on_dial_failed(peer, connection_id);
                 }
             }
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener has trouble"),
             SwarmEvent::ListenerClosed { addresses, reason, listener_id } => {
                 self.settling.remove(&listener_id);
-                tracing::warn!(?addresses, ?reason, "a listener is closed");
+                let is_ours =
+                    self.interface.as_mut().is_some_and(|interface| interface.on_closed(listener_id));
+                if !is_ours {
+                    tracing::warn!(?addresses, ?reason, "a listener is closed");
+                }
                 self.publish_addresses();
             }
             _ => {}
@@ -422,6 +496,7 @@ impl NodeLoop {
             *old = all;
             changed
         });
+        self.tell_dht_addresses();
     }
 
     fn on_tick(&mut self) {
@@ -429,30 +504,21 @@ impl NodeLoop {
             self.settling.clear();
             self.publish_addresses();
         }
-        let (now, instant) = (self.now(), Instant::now());
-        let mut links: BTreeMap<TorrentId, Vec<(PeerKey, bool)>> = BTreeMap::new();
-        for entry in self.links.values() {
-            links.entry(entry.torrent).or_default().push((entry.peer, entry.wants_us));
-        }
-        for (id, state) in &mut self.torrents {
-            let links = links.remove(id).unwrap_or_default();
-            state.figures.links.store(links.len() as u64, std::sync::atomic::Ordering::Relaxed);
-            if let Some(active) = state.active() {
-                let left = active.metainfo.layout().total_size().saturating_sub(active.bytes_done);
-                state.figures.left.store(left, std::sync::atomic::Ordering::Relaxed);
-            }
-            let progress = state.progress(now, &links);
-            state.tell(TorrentEvent::Progress(progress));
-        }
+        self.look_after_interface();
+        let instant = Instant::now();
+        self.tell_progress();
         if instant.duration_since(self.refreshed) >= REFRESH {
             self.refreshed = instant;
             self.refresh_sightings();
+            self.expire_providers();
         }
         let torrents: Vec<TorrentId> = self.torrents.keys().copied().collect();
         for torrent in torrents {
             self.remember_peers(torrent, instant);
         }
         self.ask_for_metainfo();
+        self.tell_dialability();
+        self.tend_dht();
     }
 
     fn warn(&self, torrent: TorrentId, message: String) {

@@ -7,6 +7,7 @@
 pub mod announce;
 pub mod bencode;
 pub mod bitfield;
+pub mod dht;
 pub mod infohash;
 pub mod layout;
 pub mod limits;

@@ -9,3 +9,4 @@ pub mod process;
 pub mod rogue;
 pub mod scene;
 pub mod tidy;
+pub mod transition;

@@ -1,6 +1,8 @@
 //! Sources of candidates; each yields peers with signed addresses into one place.
 
 pub mod cache;
+pub mod dht;
+pub mod lan;
 pub mod pex;
 pub mod policy;
 pub mod tracker;

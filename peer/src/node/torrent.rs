@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::autonomy::{Assessment, Sightings, Trackers, assess};
+use super::dht::TorrentInDht;
 use super::exchange::Parted;
 use super::remember::Remembered;
 use crate::disk::Store;
@@ -75,6 +76,8 @@ pub(super) struct TorrentState {
     pub(super) known: BTreeMap<PeerKey, Sightings>,
     /// Seeds whose link ended when there was nothing to trade any more.
     pub(super) parted: BTreeMap<PeerKey, Parted>,
+    /// Where it stands in the DHT.
+    pub(super) dht: TorrentInDht,
     /// Peers saved for next time.
     pub(super) remembered: Remembered,
     /// Who gave how many content bytes.
@@ -156,7 +159,7 @@ impl TorrentState {
         self.rates.update(Instant::now(), downloaded, uploaded);
         let (bytes_done, bytes_total) =
             self.active().map_or((0, 0), |active| (active.bytes_done, active.metainfo.layout().total_size()));
-        let Assessment { stage, autonomy, why } = self.assess(now, links);
+        let Assessment { stage, autonomy, why, named_by } = self.assess(now, links);
         self.figures.autonomy_permille.store((1000.0 * autonomy) as u64, Ordering::Relaxed);
         Progress {
             bytes_done,
@@ -170,6 +173,7 @@ impl TorrentState {
             stage,
             autonomy,
             why,
+            named_by,
         }
     }
 

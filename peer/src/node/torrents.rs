@@ -12,6 +12,7 @@ use samara_proto::metainfo::Metainfo;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::dht::TorrentInDht;
 use super::open::{self, Fetched, Opened, Opening, Question};
 use super::peers::named_peer;
 use super::remember::Remembered;
@@ -75,6 +76,7 @@ impl NodeLoop {
             announced: BTreeSet::new(),
             silent_trackers: BTreeMap::new(),
             parted: BTreeMap::new(),
+            dht: TorrentInDht::default(),
             remembered: Remembered::default(),
             added: Instant::now(),
             rates: Rates::new(Instant::now()),
@@ -96,13 +98,18 @@ impl NodeLoop {
             }
         }
         self.recall_peers(torrent);
+        self.tend_dht();
         Ok(Torrent { id: torrent, names, events: receiver, figures })
     }
 
     pub(super) fn fetch(&mut self, torrent: TorrentId, partial: Option<Metainfo>) {
+        if partial.as_ref().is_some_and(Metainfo::is_private) {
+            self.leave_dht(torrent);
+        }
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         state.phase = Phase::Fetching(Box::new(Fetching::new(partial)));
         self.announce(torrent);
+        self.ask_neighbours(torrent);
     }
 
     fn check(&mut self, torrent: TorrentId, metainfo: Arc<Metainfo>) {
@@ -115,6 +122,11 @@ impl NodeLoop {
         }
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         state.names = names;
+        if metainfo.is_private() {
+            state.part_from_neighbours();
+            self.leave_dht(torrent);
+        }
+        let Some(state) = self.torrents.get_mut(&torrent) else { return };
         state.tell(TorrentEvent::Metainfo(metainfo.clone()));
         let opening = Opening {
             torrent,
@@ -165,9 +177,12 @@ impl NodeLoop {
         if is_complete {
             self.on_completed(torrent);
         }
+        self.tend_dht();
         for (peer, source) in known {
             self.drive(Input::Candidate { torrent, peer, source });
         }
+        self.tell_neighbours(torrent);
+        self.ask_neighbours(torrent);
     }
 
     /// Starts an announcer for each tracker and each name that has none yet.
@@ -275,6 +290,9 @@ impl NodeLoop {
                 self.check(torrent, metainfo);
             }
             Err(error) if error.is_final() => self.fail(torrent, error.to_string()),
+            Err(error) if error.is_refusal() && self.is_mere_neighbour(torrent, peer) => {
+                self.on_refused(torrent, peer);
+            }
             Err(error) => {
                 tracing::debug!(%error, "a peer could not give the metainfo");
                 self.on_not_asked(torrent, peer);
@@ -333,6 +351,7 @@ impl NodeLoop {
 
     /// Takes the torrent off engine and directory; links end.
     fn retire(&mut self, torrent: TorrentId) {
+        self.leave_dht(torrent);
         self.directory.write().expect("no holder panics").retain(|_, (id, _)| *id != torrent);
         self.drive(Input::RemoveTorrent { torrent });
         self.links.retain(|_, entry| entry.torrent != torrent);
@@ -351,6 +370,8 @@ impl NodeLoop {
     }
 
     pub(super) async fn shut_down(&mut self) {
+        self.save_nodes();
+        self.leave_neighbours().await;
         let ids: Vec<TorrentId> = self.torrents.keys().copied().collect();
         for torrent in ids {
             self.remember_peers_at_last(torrent);
@@ -360,6 +381,7 @@ impl NodeLoop {
             self.leaving.spawn(leave(state));
         }
         while self.leaving.join_next().await.is_some() {}
+        self.close_ports().await;
     }
 
     /// Where fetched metainfo is kept from session to session: under each name, because a link may carry

@@ -59,6 +59,11 @@ impl Endpoint {
         (rest_is_fine && port != 0 && is_somebody(ip)).then_some(Self { at: (ip, port).into(), is_quic })
     }
 
+    /// Whose door it is.
+    pub fn ip(&self) -> IpAddr {
+        self.at.ip()
+    }
+
     fn reach(&self) -> Reach {
         reach_of(self.at.ip())
     }
@@ -90,7 +95,7 @@ fn is_somebody(ip: IpAddr) -> bool {
 }
 
 /// The first bits of an address: `v4_bits` or `v6_bits`.
-fn narrowed(ip: IpAddr, v4_bits: u32, v6_bits: u32) -> IpAddr {
+pub(super) fn narrowed(ip: IpAddr, v4_bits: u32, v6_bits: u32) -> IpAddr {
     match ip {
         IpAddr::V4(ip) => Ipv4Addr::from_bits(ip.to_bits() & (u32::MAX << (32 - v4_bits))).into(),
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << (128 - v6_bits))).into(),

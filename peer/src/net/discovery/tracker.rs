@@ -100,6 +100,11 @@ pub enum TrackerEvent {
         /// For the user.
         message: String,
     },
+    /// It named ways into the DHT.
+    WaysNamed {
+        /// As far as the tracker can be believed.
+        addresses: Vec<Multiaddr>,
+    },
     /// Its answer carried a warning.
     Warned {
         /// The torrent it was asked about.
@@ -259,6 +264,15 @@ impl Announcer {
         let near = |ip: Option<IpAddr>| ip.map_or(Reach::Everybody, reach_of);
         let teller = near(from.map(|from| from.ip())).max(near(self.bind));
         let own = PeerId::from(self.keypair.public());
+        let ways = answer.libp2p.iter().flat_map(|libp2p| &libp2p.bootstrap);
+        let addresses: Vec<Multiaddr> = ways
+            .filter_map(|bytes| Multiaddr::try_from(bytes.clone()).ok())
+            .filter(|address| is_believable(address, teller))
+            .take(RECORD_ADDRESSES)
+            .collect();
+        if !addresses.is_empty() {
+            self.tell(TrackerEvent::WaysNamed { addresses }).await;
+        }
         for entry in answer.libp2p.into_iter().flat_map(|libp2p| libp2p.peers) {
             let record = match SignedRecord::verify(&entry.record) {
                 Ok(record) => record,
