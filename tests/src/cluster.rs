@@ -64,10 +64,19 @@ impl Cluster {
     /// # Panics
     /// When it does not start.
     pub async fn node_with(&self, name: &str, discovery: DiscoverySet) -> Node {
+        self.node_by(name, discovery, &[]).await
+    }
+
+    /// Starts a node that finds peers by `discovery` alone and comes into the DHT by `bootstrap`.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn node_by(&self, name: &str, discovery: DiscoverySet, bootstrap: &[Multiaddr]) -> Node {
         let config = NodeConfig {
             bind: Some(IpAddr::from([127, 0, 0, 1])),
             state_dir: Some(self.path(&format!("{name}.state"))),
             discovery,
+            bootstrap: bootstrap.to_vec(),
             ..NodeConfig::default()
         };
         Node::start(config).await.expect("a node starts on loopback")
