@@ -20,6 +20,8 @@ mod get;
 mod interrupt;
 mod linger;
 mod logs;
+mod metrics;
+mod node;
 mod output;
 mod parse;
 mod seed;
@@ -91,6 +93,7 @@ async fn dispatch(command: Command, common: &Common, output: &Output, interrupt:
         Command::Seed(args) => seed::run(args, common, output, interrupt).await,
         Command::Get(args) => get::run(&args, common, output, interrupt).await,
         Command::Tracker(args) => tracker::run(&args, common, output, interrupt).await,
+        Command::Node(args) => node::run(&args, common, output, interrupt).await,
         Command::Demo(args) => demo::run(&args, output, interrupt).await,
         Command::Completions(args) => extras::completions(&args, output),
         Command::Man(args) => extras::man(&args, output),

@@ -21,12 +21,15 @@ use tokio::time::{sleep, timeout};
 
 use crate::disk::DiskPool;
 use crate::engine::event::{Source, TorrentId};
-use crate::net::behaviour::Behaviour;
+use crate::metrics::NodeFigures;
 use crate::net::address::{Reach, reach_of};
+use crate::net::behaviour::Behaviour;
+use crate::net::bind::{BindError, Binding, Sharing};
 use crate::net::discovery::DiscoverySet;
 use crate::net::discovery::dht::DhtBehaviour;
-use crate::net::discovery::tracker::{Client, ClientError, Figures};
-use crate::net::transport::{self, TransportError, default_listen, stays_on};
+use crate::net::discovery::tracker::{Client, ClientError, Figures as Reported};
+use crate::net::reachability::Dialability;
+use crate::net::transport::{self, TransportError, default_listen, stays_on, why_off};
 use crate::node::{IdentityError, NodeIdentity, NodeLoop, Parts};
 
 /// Commands that may wait for the node.
@@ -118,6 +121,8 @@ pub struct Progress {
     pub autonomy: f64,
     /// Why the stage is what it is, for people.
     pub why: String,
+    /// Linked peers that each source has named in the last 30 minutes.
+    pub named_by: Vec<(Source, usize)>,
 }
 
 /// What happens to one torrent, in order.
@@ -136,6 +141,13 @@ pub enum TorrentEvent {
     Ready {
         /// Content bytes that need not be fetched.
         bytes_present: u64,
+    },
+    /// A peer is linked that was found by this source; [`Source::Incoming`] if it found us.
+    Linked {
+        /// Who.
+        peer: PeerId,
+        /// How it was found.
+        source: Source,
     },
     /// Figures, about once a second.
     Progress(Progress),
@@ -162,6 +174,8 @@ pub(crate) enum Command {
     Add { source: Box<TorrentSource>, options: AddOptions, reply: oneshot::Sender<Result<Torrent, AddError>> },
     /// Leave one.
     Remove { torrent: TorrentId, done: oneshot::Sender<()> },
+    /// Tell what goes on.
+    Figures { reply: oneshot::Sender<NodeFigures> },
     /// Leave all and end.
     Shutdown { done: oneshot::Sender<()> },
 }
@@ -172,6 +186,9 @@ pub enum StartError {
     /// The state folder cannot be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// Nothing can be kept where the node must stay.
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// The system refuses what the network needs.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -190,7 +207,7 @@ pub enum StartError {
         reason: String,
     },
     /// An address to listen on is not the one the node must stay on.
-    #[error("cannot listen on {address}: it is not on {bind}, which --bind demands")]
+    #[error("cannot listen on {address}: {}", why_off(*bind, address))]
     OffBind {
         /// Which.
         address: Multiaddr,
@@ -213,9 +230,29 @@ pub enum AddError {
 /// A running node. Dropping it ends the node without saying goodbye; [`Node::shutdown`] is kinder.
 pub struct Node {
     commands: mpsc::Sender<Command>,
-    addresses: watch::Receiver<Vec<Multiaddr>>,
+    addresses: Addresses,
+    dialability: watch::Receiver<Dialability>,
     dht_nodes: watch::Receiver<usize>,
+}
+
+/// Where a node can be dialled, as that changes. Cheap to clone; it does not keep the node running.
+#[derive(Clone)]
+pub struct Addresses {
+    receiver: watch::Receiver<Vec<Multiaddr>>,
     peer_id: PeerId,
+}
+
+impl Addresses {
+    /// The addresses of this moment; see [`Node::addresses`].
+    pub fn now(&self) -> Vec<Multiaddr> {
+        let named = |address: &Multiaddr| address.clone().with_p2p(self.peer_id).unwrap_or_else(|own| own);
+        self.receiver.borrow().iter().map(named).collect()
+    }
+
+    /// Waits until they are others than when last looked at; `false` when the node has ended.
+    pub async fn changed(&mut self) -> bool {
+        self.receiver.changed().await.is_ok()
+    }
 }
 
 impl Node {
@@ -228,17 +265,19 @@ impl Node {
             Some(dir) => NodeIdentity::open(dir)?,
             None => NodeIdentity::ephemeral(),
         };
-        let mut swarm = transport::build(identity.keypair(), config.bind)?;
+        let binding = config.bind.map(Binding::find).transpose()?;
+        let mut swarm = transport::build(identity.keypair(), binding.as_ref())?;
         let peer_id = *swarm.local_peer_id();
         if config.discovery.dht {
             let scope = config.bind.map_or(Reach::Everybody, reach_of);
             swarm.behaviour_mut().dht = Toggle::from(Some(DhtBehaviour::new(peer_id, scope)));
         }
         if let Some(port) = identity.last_port().filter(|_| config.listen.is_empty()) {
-            wait_until_free(config.bind, port).await;
+            wait_until_free(binding.as_ref(), port).await;
         }
-        let settling = listen(&mut swarm, &config, identity.last_port())?;
+        let settling = listen(&mut swarm, &config, binding.as_ref(), identity.last_port())?;
         let (addresses, announced) = watch::channel(Vec::new());
+        let (dialability, reachable) = watch::channel(Dialability::default());
         let (dht_nodes, known_nodes) = watch::channel(0);
         let (commands, queue) = mpsc::channel(COMMANDS);
         let pool = DiskPool::new().map_err(StartError::Disk)?;
@@ -246,18 +285,21 @@ impl Node {
         let parts = Parts {
             config,
             identity,
+            binding,
             swarm,
             settling,
             pool,
             tracker_client,
             addresses,
+            dialability,
             dht_nodes,
             commands: queue,
         };
         tokio::spawn(NodeLoop::new(parts).run());
-        let mut node = Self { commands, addresses: announced, dht_nodes: known_nodes, peer_id };
+        let addresses = Addresses { receiver: announced, peer_id };
+        let mut node = Self { commands, addresses, dialability: reachable, dht_nodes: known_nodes };
         // A listener that comes up late is announced when it does.
-        let _ = timeout(LISTEN_WAIT, node.addresses.wait_for(|list| !list.is_empty())).await;
+        let _ = timeout(LISTEN_WAIT, node.addresses.receiver.wait_for(|list| !list.is_empty())).await;
         Ok(node)
     }
 
@@ -283,8 +325,22 @@ impl Node {
 
     /// Where others can dial this node, most widely reachable first; each ends in `/p2p/<peer id>`.
     pub fn addresses(&self) -> Vec<Multiaddr> {
-        let named = |address: &Multiaddr| address.clone().with_p2p(self.peer_id).unwrap_or_else(|own| own);
-        self.addresses.borrow().iter().map(named).collect()
+        self.addresses.now()
+    }
+
+    /// The same as they change.
+    pub fn watch_addresses(&self) -> Addresses {
+        self.addresses.clone()
+    }
+
+    /// Where the node's figures can be read.
+    pub fn figures(&self) -> Figures {
+        Figures { commands: self.commands.downgrade() }
+    }
+
+    /// Whether others can dial this node; changes as it becomes known.
+    pub fn dialability(&self) -> watch::Receiver<Dialability> {
+        self.dialability.clone()
     }
 
     /// How many nodes of the DHT this one knows; a change can be waited for.
@@ -294,7 +350,7 @@ impl Node {
 
     /// The node's libp2p identity.
     pub fn peer_id(&self) -> PeerId {
-        self.peer_id
+        self.addresses.peer_id
     }
 
     /// Leaves every torrent and ends; everything can be resumed.
@@ -307,11 +363,29 @@ impl Node {
     }
 }
 
+/// Reads a node's figures. Cheap to clone; it does not keep the node running.
+#[derive(Clone)]
+pub struct Figures {
+    commands: mpsc::WeakSender<Command>,
+}
+
+impl Figures {
+    /// What the node is doing; nothing when it has ended.
+    pub async fn read(&self) -> NodeFigures {
+        let Some(commands) = self.commands.upgrade() else { return NodeFigures::default() };
+        let (reply, answer) = oneshot::channel();
+        // An error means that the node is gone, and does nothing any more.
+        let _ = commands.send(Command::Figures { reply }).await;
+        answer.await.unwrap_or_default()
+    }
+}
+
 /// Begins to listen. Addresses the user named must work; of the default ones some may not, on a machine
 /// without IPv6 for instance, and the last port may be taken.
 fn listen(
     swarm: &mut Swarm<Behaviour>,
     config: &NodeConfig,
+    binding: Option<&Binding>,
     last_port: Option<u16>,
 ) -> Result<HashSet<ListenerId>, StartError> {
     let mut listeners = HashSet::new();
@@ -321,7 +395,7 @@ fn listen(
         {
             return Err(StartError::OffBind { address: address.clone(), bind });
         }
-        if is_taken(address) {
+        if is_taken(binding, address) {
             let reason = "somebody listens there already".to_owned();
             return Err(StartError::Listen { address: address.clone(), reason });
         }
@@ -330,7 +404,7 @@ fn listen(
     if !config.listen.is_empty() {
         return Ok(listeners);
     }
-    let port = last_port.filter(|&port| is_free(config.bind, port)).or_else(|| free_port(config.bind));
+    let port = last_port.filter(|&port| is_free(binding, port)).or_else(|| free_port(binding));
     let mut last_error = None;
     for address in default_listen(config.bind, port.unwrap_or(0)) {
         match listen_on(swarm, &address) {
@@ -359,7 +433,7 @@ fn innermost_cause(error: &dyn std::error::Error) -> String {
 
 /// Whether somebody listens on an address. The transport shares ports with all who do the same, and
 /// would not notice.
-fn is_taken(address: &Multiaddr) -> bool {
+fn is_taken(binding: Option<&Binding>, address: &Multiaddr) -> bool {
     let mut parts = address.iter();
     let ip = match parts.next() {
         Some(Protocol::Ip4(ip)) => IpAddr::from(ip),
@@ -367,23 +441,23 @@ fn is_taken(address: &Multiaddr) -> bool {
         _ => return false,
     };
     let bound = match parts.next() {
-        Some(Protocol::Tcp(port)) => TcpListener::bind((ip, port)).map(drop),
-        Some(Protocol::Udp(port)) => UdpSocket::bind((ip, port)).map(drop),
+        Some(Protocol::Tcp(port)) => try_tcp(binding, ip, port).map(drop),
+        Some(Protocol::Udp(port)) => try_udp(binding, ip, port),
         _ => return false,
     };
     bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
 }
 
 /// Whether nobody listens on `port`, over TCP or UDP.
-fn is_free(bind: Option<IpAddr>, port: u16) -> bool {
-    let address = bind.unwrap_or(IpAddr::from([0; 4]));
-    TcpListener::bind((address, port)).is_ok() && UdpSocket::bind((address, port)).is_ok()
+fn is_free(binding: Option<&Binding>, port: u16) -> bool {
+    let any = IpAddr::from([0; 4]);
+    try_tcp(binding, any, port).is_ok() && try_udp(binding, any, port).is_ok()
 }
 
 /// Waits for a node that ended a moment ago to let go of `port`, for as long as that can take.
-async fn wait_until_free(bind: Option<IpAddr>, port: u16) {
+async fn wait_until_free(binding: Option<&Binding>, port: u16) {
     let free = async {
-        while !is_free(bind, port) {
+        while !is_free(binding, port) {
             sleep(RELEASE_POLL).await;
         }
     };
@@ -392,10 +466,25 @@ async fn wait_until_free(bind: Option<IpAddr>, port: u16) {
 }
 
 /// A port on which nobody listens, over TCP or UDP: one number is easier to open in a firewall.
-fn free_port(bind: Option<IpAddr>) -> Option<u16> {
-    let address = bind.unwrap_or(IpAddr::from([0; 4]));
-    let offered = || TcpListener::bind((address, 0)).ok()?.local_addr().ok();
-    (0..PORT_TRIES).filter_map(|_| offered()).map(|found| found.port()).find(|&port| is_free(bind, port))
+fn free_port(binding: Option<&Binding>) -> Option<u16> {
+    let offered = || try_tcp(binding, IpAddr::from([0; 4]), 0).ok();
+    (0..PORT_TRIES).filter_map(|_| offered()).find(|&port| is_free(binding, port))
+}
+
+/// Listens for a moment where the node would, on `ip` unless it stays on one address; gives the port.
+fn try_tcp(binding: Option<&Binding>, ip: IpAddr, port: u16) -> io::Result<u16> {
+    let listener = match binding {
+        Some(binding) => binding.tcp_listener(port, Sharing::Alone)?,
+        None => TcpListener::bind((ip, port))?,
+    };
+    listener.local_addr().map(|address| address.port())
+}
+
+fn try_udp(binding: Option<&Binding>, ip: IpAddr, port: u16) -> io::Result<()> {
+    match binding {
+        Some(binding) => binding.udp_socket(port).map(drop),
+        None => UdpSocket::bind((ip, port)).map(drop),
+    }
 }
 
 /// One torrent that a node takes part in.
@@ -403,7 +492,7 @@ pub struct Torrent {
     pub(crate) id: TorrentId,
     pub(crate) names: InfoHashes,
     pub(crate) events: mpsc::Receiver<TorrentEvent>,
-    pub(crate) figures: Arc<Figures>,
+    pub(crate) figures: Arc<Reported>,
 }
 
 impl Torrent {

@@ -12,6 +12,8 @@ pub mod disk;
 #[cfg(feature = "node")]
 pub mod handle;
 #[cfg(feature = "node")]
+pub mod metrics;
+#[cfg(feature = "node")]
 pub mod net;
 #[cfg(feature = "node")]
 pub mod node;

@@ -3,15 +3,19 @@
 mod autonomy;
 mod dht;
 mod exchange;
+mod figures;
 mod identity;
+mod interface;
 mod links;
 mod open;
 mod peers;
+mod reach;
 mod remember;
 mod torrent;
 mod torrents;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
@@ -19,7 +23,7 @@ use futures::StreamExt;
 use libp2p::core::transport::ListenerId;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{ConnectionId, Swarm, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, identify, ping};
+use libp2p::{Multiaddr, PeerId, ping};
 use samara_proto::infohash::InfoHash;
 use samara_proto::layout::PieceIndex;
 use samara_proto::limits::REQUEST_LENGTH;
@@ -38,12 +42,15 @@ use crate::engine::event::{Input, LinkId, Output, PeerKey, TorrentId, Verdict};
 use crate::handle::{Command, NodeConfig, TorrentEvent};
 use crate::net::address::{Reach, is_tcp, reach};
 use crate::net::behaviour::{Behaviour, BehaviourEvent};
+use crate::net::bind::Binding;
 use crate::net::discovery::policy::DialPolicy;
 use crate::net::discovery::tracker::{Client, TrackerEvent};
 use crate::net::link::{Identity, LinkEvent, REQUEST_QUEUE};
+use crate::net::reachability::{Dialability, Reachability};
 use crate::net::wire::Ticket;
 use dht::InDht;
 use exchange::Probe;
+use interface::Interface;
 use links::{Dialling, LinkEntry, Setup};
 use open::{Fetched, Opened};
 use peers::Peers;
@@ -103,6 +110,9 @@ pub(crate) struct NodeLoop {
     handshake_id: Identity,
     own_id: PeerId,
     swarm: Swarm<Behaviour>,
+    listeners: Vec<ListenerId>,
+    /// The router passes connections on to us.
+    has_mapping: bool,
     /// Listeners that have not said where they listen; some never do, where a family has no address.
     settling: HashSet<ListenerId>,
     engine: Engine,
@@ -120,6 +130,11 @@ pub(crate) struct NodeLoop {
     probes: HashMap<ConnectionId, Probe>,
     /// How near connected peers are.
     contacts: BTreeMap<PeerId, Reach>,
+    /// Where connections end.
+    remotes: HashMap<ConnectionId, IpAddr>,
+    reachability: Reachability,
+    /// Where the remote is that identified itself last.
+    witness: Option<IpAddr>,
     /// Grows when links may have to be told something new.
     neighbours: u64,
     refreshed: Instant,
@@ -128,9 +143,12 @@ pub(crate) struct NodeLoop {
     /// Torrents that were left, saving what is needed to resume and saying goodbye.
     leaving: JoinSet<()>,
     next_number: u64,
+    /// Of a node that must stay on one.
+    interface: Option<Interface>,
     pool: DiskPool,
     tracker_client: Client,
     addresses: watch::Sender<Vec<Multiaddr>>,
+    dialability: watch::Sender<Dialability>,
     commands: mpsc::Receiver<Command>,
     link_events: Channel<(LinkId, LinkEvent)>,
     tracker_events: Channel<TrackerEvent>,
@@ -155,19 +173,32 @@ impl<T> Channel<T> {
 pub(crate) struct Parts {
     pub(crate) config: NodeConfig,
     pub(crate) identity: NodeIdentity,
+    pub(crate) binding: Option<Binding>,
     pub(crate) swarm: Swarm<Behaviour>,
     pub(crate) settling: HashSet<ListenerId>,
     pub(crate) pool: DiskPool,
     pub(crate) tracker_client: Client,
     pub(crate) addresses: watch::Sender<Vec<Multiaddr>>,
+    pub(crate) dialability: watch::Sender<Dialability>,
     pub(crate) dht_nodes: watch::Sender<usize>,
     pub(crate) commands: mpsc::Receiver<Command>,
 }
 
 impl NodeLoop {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, identity, swarm, settling, pool, tracker_client, addresses, dht_nodes, commands } =
-            parts;
+        let Parts {
+            config,
+            identity,
+            binding,
+            swarm,
+            settling,
+            pool,
+            tracker_client,
+            addresses,
+            dialability,
+            dht_nodes,
+            commands,
+        } = parts;
         let mut rng_seed = [0; 32];
         rand::fill(&mut rng_seed);
         let own_id = *swarm.local_peer_id();
@@ -178,6 +209,8 @@ impl NodeLoop {
             handshake_id: Identity { peer_id: handshake_id(&own_id), exchanges_peers },
             own_id,
             swarm,
+            listeners: settling.iter().copied().collect(),
+            has_mapping: false,
             settling,
             engine: Engine::new(engine_config(), rng_seed),
             epoch: Instant::now(),
@@ -191,14 +224,19 @@ impl NodeLoop {
             dht: InDht::new(dht_nodes),
             probes: HashMap::new(),
             contacts: BTreeMap::new(),
+            remotes: HashMap::new(),
+            reachability: Reachability::default(),
+            witness: None,
             neighbours: 1,
             refreshed: Instant::now(),
             answering: BTreeMap::new(),
             leaving: JoinSet::new(),
             next_number: 0,
+            interface: binding.map(Interface::new),
             pool,
             tracker_client,
             addresses,
+            dialability,
             commands,
             link_events: Channel::new(LINK_EVENTS),
             tracker_events: Channel::new(WORK_QUEUE),
@@ -236,6 +274,7 @@ impl NodeLoop {
                     Some(Command::Add { source, options, reply }) => {
                         let _ = reply.send(self.add(*source, options));
                     }
+                    Some(Command::Figures { reply }) => _ = reply.send(self.figures()),
                     Some(Command::Remove { torrent, done }) => self.remove(torrent, done),
                     Some(Command::Shutdown { done }) => {
                         self.shut_down().await;
@@ -249,7 +288,10 @@ impl NodeLoop {
                 Some(_) = self.leaving.join_next() => {}
                 () = wake_at(deadline) => self.drive(Input::Wake),
                 _ = tick.tick() => self.on_tick(),
-                _ = exchange_tick.tick() => self.exchange_peers(),
+                _ = exchange_tick.tick() => {
+                    self.hasten_dials();
+                    self.exchange_peers();
+                }
             }
         }
     }
@@ -375,9 +417,6 @@ impl NodeLoop {
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Wire(event)) => self.on_wire_event(event),
             SwarmEvent::Behaviour(BehaviourEvent::Dht(event)) => self.on_dht_event(event),
-            SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
-                peer_id, info, ..
-            })) => self.on_identified(peer_id, &info),
             SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event {
                 peer,
                 connection,
@@ -386,35 +425,50 @@ impl NodeLoop {
                 tracing::debug!(%peer, %error, "a connection no longer answers");
                 self.give_up(peer, connection);
             }
+            SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => self.on_identify_event(&event),
+            SwarmEvent::Behaviour(BehaviourEvent::Upnp(event)) => self.on_upnp_event(&event),
+            SwarmEvent::NewExternalAddrCandidate { address } => self.on_observed(address),
             SwarmEvent::NewListenAddr { address, listener_id } => {
                 self.settling.remove(&listener_id);
+                if let Some(interface) = &mut self.interface {
+                    interface.on_listening(listener_id, address.clone());
+                }
                 if let Some(Protocol::Tcp(port)) = address.iter().find(|p| matches!(p, Protocol::Tcp(_))) {
                     self.identity.remember_port(port);
                 }
                 self.publish_addresses();
             }
-            SwarmEvent::ExpiredListenAddr { .. } | SwarmEvent::ExternalAddrConfirmed { .. } => {
+            SwarmEvent::ExpiredListenAddr { .. } => self.note_moved(),
+            SwarmEvent::ExternalAddrConfirmed { .. } | SwarmEvent::ExternalAddrExpired { .. } => {
                 self.publish_addresses();
             }
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
-                self.note_contact(peer_id, connection_id, &endpoint);
+                self.note_remote(connection_id, &endpoint);
                 self.note_dialled(&endpoint);
+                self.note_contact(peer_id, connection_id, &endpoint);
                 self.on_connected(peer_id, &endpoint);
             }
-            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
-                self.contacts.remove(&peer_id);
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, .. } => {
+                self.remotes.remove(&connection_id);
+                if num_established == 0 {
+                    self.contacts.remove(&peer_id);
+                }
             }
             SwarmEvent::OutgoingConnectionError { peer_id, error, connection_id } => {
                 tracing::debug!(?peer_id, %error, "dialling failed");
                 self.note_probe_failed(connection_id);
                 if let Some(peer) = peer_id {
-                    self.on_dial_failed(peer);
+                    self.on_dial_failed(peer, connection_id);
                 }
             }
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener has trouble"),
             SwarmEvent::ListenerClosed { addresses, reason, listener_id } => {
                 self.settling.remove(&listener_id);
-                tracing::warn!(?addresses, ?reason, "a listener is closed");
+                let is_ours =
+                    self.interface.as_mut().is_some_and(|interface| interface.on_closed(listener_id));
+                if !is_ours {
+                    tracing::warn!(?addresses, ?reason, "a listener is closed");
+                }
                 self.publish_addresses();
             }
             _ => {}
@@ -443,21 +497,9 @@ impl NodeLoop {
             self.settling.clear();
             self.publish_addresses();
         }
-        let (now, instant) = (self.now(), Instant::now());
-        let mut links: BTreeMap<TorrentId, Vec<(PeerKey, bool)>> = BTreeMap::new();
-        for entry in self.links.values() {
-            links.entry(entry.torrent).or_default().push((entry.peer, entry.wants_us));
-        }
-        for (id, state) in &mut self.torrents {
-            let links = links.remove(id).unwrap_or_default();
-            state.figures.links.store(links.len() as u64, std::sync::atomic::Ordering::Relaxed);
-            if let Some(active) = state.active() {
-                let left = active.metainfo.layout().total_size().saturating_sub(active.bytes_done);
-                state.figures.left.store(left, std::sync::atomic::Ordering::Relaxed);
-            }
-            let progress = state.progress(now, &links);
-            state.tell(TorrentEvent::Progress(progress));
-        }
+        self.look_after_interface();
+        let instant = Instant::now();
+        self.tell_progress();
         if instant.duration_since(self.refreshed) >= REFRESH {
             self.refreshed = instant;
             self.refresh_sightings();
@@ -468,6 +510,7 @@ impl NodeLoop {
             self.remember_peers(torrent, instant);
         }
         self.ask_for_metainfo();
+        self.tell_dialability();
         self.tend_dht();
     }
 

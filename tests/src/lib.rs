@@ -2,7 +2,9 @@
 
 pub mod cluster;
 pub mod content;
+pub mod netns;
 pub mod process;
 pub mod rogue;
 pub mod scene;
 pub mod tidy;
+pub mod transition;

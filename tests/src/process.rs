@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::netns::Namespace;
 use memory::PeakMemory;
 
 /// The address every process under test is bound to.
@@ -39,7 +40,25 @@ impl Samara {
     /// # Panics
     /// When the binary cannot be started.
     pub fn start<S: AsRef<OsStr>>(name: &str, state_dir: &Path, args: &[S]) -> Self {
-        let mut command = command(state_dir);
+        Self::spawn(name, command(state_dir), args)
+    }
+
+    /// Starts `samara ARGS --json` in a network namespace, bound to `bind` if given. `name` is for messages
+    /// only.
+    ///
+    /// # Panics
+    /// When the binary cannot be started.
+    pub fn start_in<S: AsRef<OsStr>>(
+        namespace: &Namespace,
+        bind: Option<&str>,
+        name: &str,
+        state_dir: &Path,
+        args: &[S],
+    ) -> Self {
+        Self::spawn(name, command_in(namespace, bind, state_dir), args)
+    }
+
+    fn spawn<S: AsRef<OsStr>>(name: &str, mut command: Command, args: &[S]) -> Self {
         command.args(args).arg("--json").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let (sender, lines) = mpsc::channel();
@@ -246,10 +265,23 @@ pub fn run<S: AsRef<OsStr>>(state_dir: &Path, args: &[S], limit: Duration) -> En
 
 fn command(state_dir: &Path) -> Command {
     let mut command = Command::new(binary::samara());
+    command.env("SAMARA_BIND", LOOPBACK.to_string());
+    with_surroundings(command, state_dir)
+}
+
+fn command_in(namespace: &Namespace, bind: Option<&str>, state_dir: &Path) -> Command {
+    let mut command = namespace.command(binary::samara());
+    match bind {
+        Some(bind) => command.env("SAMARA_BIND", bind),
+        None => command.env_remove("SAMARA_BIND"),
+    };
+    with_surroundings(command, state_dir)
+}
+
+fn with_surroundings(mut command: Command, state_dir: &Path) -> Command {
     // Relative paths and the .torrent that `seed PATH` makes go there too.
     command
         .current_dir(state_dir)
-        .env("SAMARA_BIND", LOOPBACK.to_string())
         .env("NO_COLOR", "1")
         .env("NO_PROXY", LOOPBACK.to_string())
         .env("RUST_BACKTRACE", "1")

@@ -9,6 +9,7 @@ use libp2p::identity::Keypair;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, Stream};
 use samara_peer::net::behaviour::BehaviourEvent;
+use samara_peer::net::bind::Binding;
 use samara_peer::net::link::{Established, Identity, Incoming, respond};
 use samara_peer::net::transport;
 use samara_peer::net::wire::WireEvent;
@@ -48,8 +49,8 @@ pub async fn start(lie: Lie, metainfo: Arc<Metainfo>, content: &Path) -> Multiad
     let bytes: Arc<[u8]> = std::fs::read(content).expect("a single file").into();
     let keypair = Keypair::generate_ed25519();
     let peer_id = keypair.public().to_peer_id();
-    let mut swarm =
-        transport::build(&keypair, Some(IpAddr::from([127, 0, 0, 1]))).expect("a swarm on loopback");
+    let loopback = Binding::find(IpAddr::from([127, 0, 0, 1])).expect("every machine has loopback");
+    let mut swarm = transport::build(&keypair, Some(&loopback)).expect("a swarm on loopback");
     swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().expect("an address")).expect("a free port");
     let address = loop {
         if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {

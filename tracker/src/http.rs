@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use crate::config::HttpLimits;
+use crate::device::Device;
 use crate::service::Service;
 use crowd::{Crowd, Place};
 use patience::Patience;
@@ -40,7 +41,7 @@ const BACKLOG: i32 = 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Listens on `address`; on `[::]` for IPv4 too. Also says where, for port 0.
-pub(crate) fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+pub(crate) fn listen(address: SocketAddr, device: &Device) -> io::Result<(TcpListener, SocketAddr)> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     // A restarted tracker gets its port back; on Windows the option would let others take it.
     #[cfg(unix)]
@@ -49,6 +50,7 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr
         socket.set_only_v6(false)?;
     }
     socket.set_nonblocking(true)?;
+    device.keep(&socket)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     let listener = TcpListener::from_std(socket.into())?;

@@ -7,6 +7,7 @@
 mod access;
 mod args;
 mod config;
+mod device;
 mod http;
 mod metrics;
 pub mod registry;
@@ -14,7 +15,7 @@ mod service;
 mod udp;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use rand::TryRng;
@@ -26,6 +27,7 @@ pub use access::{Access, ListedHash};
 pub use args::TrackerArgs;
 pub use config::{ConfigError, DEFAULT_FILE, HttpLimits, Listen, TrackerConfig};
 
+use device::Device;
 use service::{Secrets, Service};
 
 /// A running tracker. Dropping it stops it at once.
@@ -49,6 +51,14 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// No interface carries the address that every socket must stay on.
+    #[error("cannot stay on {bind}: {source}")]
+    NotHere {
+        /// The address.
+        bind: IpAddr,
+        /// Why.
+        source: io::Error,
+    },
     /// It is to listen nowhere, so nobody could ask it anything.
     #[error("no address to listen on: give one for HTTP or UDP, or both")]
     NoListener,
@@ -68,14 +78,31 @@ pub enum StartError {
 ///
 /// Outside a tokio runtime.
 pub async fn start(config: TrackerConfig) -> Result<Tracker, StartError> {
+    start_on(config, None).await
+}
+
+/// Starts a tracker whose packets leave by the interface that carries `bind` alone, or not at all. Its
+/// listeners must be on that address already: see [`TrackerConfig::keep_on`].
+///
+/// # Errors
+///
+/// As those of [`start`], and when no interface carries the address.
+///
+/// # Panics
+///
+/// Outside a tokio runtime.
+pub async fn start_on(config: TrackerConfig, bind: Option<IpAddr>) -> Result<Tracker, StartError> {
     let TrackerConfig { listen, announce, limits, http, access } = config;
     if listen.http.is_none() && listen.udp.is_none() {
         return Err(StartError::NoListener);
     }
+    let not_here = |bind| move |source| StartError::NotHere { bind, source };
+    let device =
+        bind.map(|bind| Device::carrying(bind).map_err(not_here(bind))).transpose()?.unwrap_or_default();
     let secrets = secrets()?;
     let connection_key = secrets.connection_key;
-    let http_listener = listen.http.map(|address| listening("http", address, http::listen(address)));
-    let udp_socket = listen.udp.map(|address| listening("udp", address, udp::Socket::bind(address)));
+    let http_listener = listen.http.map(|address| listening("http", address, http::listen(address, &device)));
+    let udp_socket = listen.udp.map(|address| listening("udp", address, udp::Socket::bind(address, &device)));
     let (http_listener, udp_socket) = (http_listener.transpose()?, udp_socket.transpose()?);
 
     let service = Arc::new(Service::new(limits, announce, access, secrets));

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Parser};
-use samara_tracker::{ConfigError, DEFAULT_FILE, StartError, Tracker, TrackerArgs, start};
+use samara_tracker::{ConfigError, DEFAULT_FILE, StartError, Tracker, TrackerArgs, start_on};
 use serde_json::json;
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 struct Cli {
     #[command(flatten)]
     tracker: TrackerArgs,
-    /// Every socket stays on this address, or fails
+    /// Every socket stays on this address and its network interface, or fails
     #[arg(long, value_name = "ADDR", env = "SAMARA_BIND")]
     bind: Option<IpAddr>,
     /// Print one JSON object a line
@@ -70,7 +70,7 @@ async fn serve(cli: Cli) -> Result<(), Failure> {
     }
     // Before the first line is printed, so that whoever reads it may interrupt at once.
     let stopped = stop_signal()?;
-    let tracker = start(cli.tracker.to_config(cli.bind)?).await?;
+    let tracker = start_on(cli.tracker.to_config(cli.bind)?, cli.bind).await?;
     say_where(&tracker, if cli.json { Output::Json } else { Output::Human })?;
     stopped.await;
     tracker.stop().await;

@@ -1,5 +1,6 @@
 //! Every command and flag, with its help text: the one place that says what the command line accepts.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::Styles;
@@ -53,16 +54,26 @@ pub struct Common {
     pub verbose: u8,
     /// Keep every socket, listening or dialling, on this IP address or network interface, or fail [env:
     /// SAMARA_BIND]
+    ///
+    /// Nothing leaves by another way, not even when the interface goes away; then everything waits until it
+    /// is back. Names are not looked up, so trackers must be given by IP address. QUIC is for loopback only,
+    /// any other address does with TCP. Systems other than Linux keep to the address, and leave the interface
+    /// to their routes.
     // Read by hand: clap would show a flag that comes from the environment in every usage line.
     #[arg(long, global = true, value_name = "ADDR|INTERFACE")]
     pub bind: Option<Bind>,
-    /// Way into the DHT; may be repeated (accepted, but this version has no DHT yet)
+    /// Way into the DHT, besides those that links, trackers, peers and earlier sessions give: the address of a
+    /// node, ending in /p2p/<peer id>; may be repeated
     #[arg(long, global = true, value_name = "MULTIADDR", value_delimiter = ',')]
     pub bootstrap: Vec<Multiaddr>,
     /// Folder for identity, resume data and peer cache [default: per the XDG base directories]
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub state_dir: Option<PathBuf>,
-    /// Ways to find peers, separated by commas [default: all; this version has: tracker, pex, cache]
+    /// Serve the node's figures for Prometheus at http://ADDR/metrics, such as 127.0.0.1:9469 (seed, get, node)
+    #[arg(long, global = true, value_name = "ADDR")]
+    pub metrics: Option<SocketAddr>,
+    /// Ways to find peers, separated by commas [default: all; this version has: tracker, dht, pex,
+    /// cache]
     ///
     /// Peers named by a link or by --peer, and peers that come to us, are always used.
     #[arg(long, global = true, value_name = "LIST", value_delimiter = ',', hide_possible_values = true)]
@@ -88,7 +99,7 @@ impl Common {
 pub enum Discovery {
     /// Ask the torrent's trackers
     Tracker,
-    /// Ask the DHT (not in this version yet)
+    /// Ask the DHT, and serve it
     Dht,
     /// Let peers name each other
     Pex,
@@ -117,6 +128,11 @@ pub enum Command {
     Get(GetArgs),
     /// Run a tracker: it helps the first peers of a swarm to find each other
     Tracker(TrackerArgs),
+    /// Take part in the DHT without a torrent: a bootstrap node for others
+    ///
+    /// Prints addresses that others give to --bootstrap. Its identity and port stay the same from start to
+    /// start (see --state-dir), and so do the addresses.
+    Node(NodeArgs),
     /// Watch a swarm work: tracker, seed and three leeches in this process, on a made-up file
     ///
     /// Everything stays on 127.0.0.1 and in a temporary folder that is removed at the end. The tracker is
@@ -233,6 +249,15 @@ pub struct GetArgs {
     /// Stay and share until interrupted
     #[arg(long)]
     pub seed: bool,
+}
+
+/// `samara node`
+#[derive(Args, Debug)]
+pub struct NodeArgs {
+    /// Address to listen on, such as /ip4/0.0.0.0/tcp/4001; may be repeated [default: all interfaces, TCP
+    /// and QUIC, free ports]
+    #[arg(long, value_name = "MULTIADDR")]
+    pub listen: Vec<Multiaddr>,
 }
 
 /// `samara demo`

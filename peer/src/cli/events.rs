@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::engine::event::Source;
 use crate::handle::{Progress, Stage};
+use crate::metrics::source_name;
 
 /// One line of a running command.
 #[derive(Clone, Debug, Serialize)]
@@ -19,6 +20,23 @@ pub enum Event {
         protocol: &'static str,
         /// A multiaddress of a node, or `address:port` of a tracker.
         address: String,
+    },
+    /// Who can dial this node became known, or changed.
+    Reachable {
+        /// `everybody`, `local_network` or `this_machine`: from where somebody has; `nobody` when peers know
+        /// its addresses and none has come.
+        by: &'static str,
+        /// The addresses that peers are told.
+        addresses: Vec<String>,
+    },
+    /// A peer and this node take part in a torrent together now.
+    Linked {
+        #[serde(flatten)]
+        which: Which,
+        /// Its peer id.
+        peer: String,
+        /// The source that found it: `tracker`, `dht`, `pex`, `lan`, `cache`, `link`; `incoming` if it found us.
+        source: &'static str,
     },
     /// A `.torrent` was written.
     Created {
@@ -58,6 +76,8 @@ pub enum Event {
         stage: &'static str,
         /// From 0 to 1.
         autonomy: f64,
+        /// Connected peers that each source has named in the last half hour.
+        named_by: BTreeMap<&'static str, usize>,
     },
     /// The swarm became more or less dependent on its tracker.
     Stage {
@@ -224,6 +244,11 @@ impl Event {
             peers: progress.peers,
             stage: stage_name(progress.stage),
             autonomy: progress.autonomy,
+            named_by: progress
+                .named_by
+                .iter()
+                .map(|(source, peers)| (source_name(*source), *peers))
+                .collect(),
         }
     }
 }
@@ -234,19 +259,6 @@ pub fn stage_name(stage: Stage) -> &'static str {
         Stage::Assisted => "assisted",
         Stage::Hybrid => "hybrid",
         Stage::Autonomous => "autonomous",
-    }
-}
-
-/// The source's name in the contract.
-pub fn source_name(source: Source) -> &'static str {
-    match source {
-        Source::Tracker => "tracker",
-        Source::Dht => "dht",
-        Source::Pex => "pex",
-        Source::Lan => "lan",
-        Source::Cache => "cache",
-        Source::Link => "link",
-        Source::Incoming => "incoming",
     }
 }
 

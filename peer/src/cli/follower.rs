@@ -13,6 +13,7 @@ use super::output::Output;
 use super::units;
 use crate::engine::event::Source;
 use crate::handle::{Progress, Stage, TorrentEvent};
+use crate::metrics::source_name;
 
 /// What is known of one torrent, and where it is shown.
 pub struct Follower {
@@ -104,6 +105,11 @@ impl Follower {
             TorrentEvent::Complete { bytes, elapsed, bytes_from, peers } => {
                 self.on_complete(now, bytes, elapsed, &bytes_from, peers);
             }
+            TorrentEvent::Linked { peer, source } => self.output.event(&Event::Linked {
+                which: self.which.clone(),
+                peer: peer.to_string(),
+                source: source_name(source),
+            }),
             TorrentEvent::Warning(message) => {
                 self.output.warn(format_args!("{}: {message}", self.which.name))
             }

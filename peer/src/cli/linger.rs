@@ -55,6 +55,7 @@ mod tests {
             stage: Stage::Assisted,
             autonomy: 0.0,
             why: String::new(),
+            named_by: Vec::new(),
         }
     }
 

@@ -1,18 +1,24 @@
 //! From common flags to a running node.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use etcetera::{AppStrategy, AppStrategyArgs};
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
+use tokio::sync::watch;
 
 use super::args::Common;
 use super::bind::Bind;
 use super::events::Event;
 use super::failure::Failure;
+use super::metrics;
 use super::output::Output;
-use crate::handle::{Node, NodeConfig, StartError};
+use crate::handle::{Addresses, Node, NodeConfig, StartError};
+use crate::metrics::dialability_name;
+use crate::net::address::Reach;
+use crate::net::reachability::Dialability;
 use crate::net::transport::stays_on;
 
 /// Starts a node as the flags say and tells where it listens.
@@ -27,10 +33,56 @@ pub async fn start_node(common: &Common, listen: &[Multiaddr], output: &Output) 
     let node = Node::start(config)
         .await
         .map_err(|error| Failure::failed(format!("cannot start a node: {error}")))?;
-    for address in node.addresses() {
-        output.event(&Event::Listening { protocol: protocol(&address), address: address.to_string() });
+    let mut told = BTreeSet::new();
+    tell_new(&node.addresses(), &mut told, output);
+    if let Some(address) = common.metrics {
+        metrics::serve(address, bind(common)?, node.figures(), output).await?;
     }
+    tokio::spawn(tell_addresses(node.watch_addresses(), told, output.clone()));
+    tokio::spawn(tell_dialability(node.watch_addresses(), node.dialability(), output.clone()));
     Ok(node)
+}
+
+/// Tells of addresses that come up later, such as that of a router which passes connections on.
+async fn tell_addresses(mut addresses: Addresses, mut told: BTreeSet<Multiaddr>, output: Output) {
+    loop {
+        tell_new(&addresses.now(), &mut told, &output);
+        if !addresses.changed().await {
+            return;
+        }
+    }
+}
+
+fn tell_new(addresses: &[Multiaddr], told: &mut BTreeSet<Multiaddr>, output: &Output) {
+    for address in addresses {
+        if told.insert(address.clone()) {
+            output.event(&Event::Listening { protocol: protocol(address), address: address.to_string() });
+        }
+    }
+}
+
+/// Says who can dial the node whenever that becomes known, until the node ends.
+async fn tell_dialability(
+    addresses: Addresses,
+    mut dialability: watch::Receiver<Dialability>,
+    output: Output,
+) {
+    while dialability.changed().await.is_ok() {
+        let now = *dialability.borrow_and_update();
+        let Some(by) = dialability_name(now) else { continue };
+        let addresses = reachable(&addresses.now()).iter().map(ToString::to_string).collect();
+        output.event(&Event::Reachable { by, addresses });
+        match now {
+            Dialability::From(Reach::Everybody) => {
+                output.note("reachable: peers on the Internet can dial this node");
+            }
+            Dialability::Nobody => output.note(
+                "not reachable: peers know this node's addresses and none has got through; it still takes from \
+                 and gives to those that it can dial",
+            ),
+            Dialability::From(_) | Dialability::Unknown => {}
+        }
+    }
 }
 
 /// The address that every socket must stay on: what `--bind` says, or else `SAMARA_BIND`.

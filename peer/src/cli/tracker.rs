@@ -13,7 +13,8 @@ use super::setup;
 pub async fn run(args: &TrackerArgs, common: &Common, output: &Output, mut interrupt: Interrupt) -> Outcome {
     let bind = setup::bind(common)?;
     let config = args.to_config(bind).map_err(|error| Failure::failed(error.to_string()))?;
-    let tracker = samara_tracker::start(config).await.map_err(|error| Failure::failed(error.to_string()))?;
+    let tracker =
+        samara_tracker::start_on(config, bind).await.map_err(|error| Failure::failed(error.to_string()))?;
     let listeners = [
         ("http", tracker.http_address(), tracker.http_url()),
         ("udp", tracker.udp_address(), tracker.udp_url()),

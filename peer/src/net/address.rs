@@ -18,10 +18,15 @@ pub enum Reach {
 
 /// Who can reach `address`.
 pub fn reach(address: &Multiaddr) -> Reach {
+    ip_of(address).map_or(Reach::Everybody, reach_of)
+}
+
+/// The IP address that `address` begins with, as it is spelt there.
+pub fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
     match address.iter().next() {
-        Some(Protocol::Ip4(ip)) => reach_of(ip.into()),
-        Some(Protocol::Ip6(ip)) => reach_of(ip.into()),
-        _ => Reach::Everybody,
+        Some(Protocol::Ip4(ip)) => Some(ip.into()),
+        Some(Protocol::Ip6(ip)) => Some(ip.into()),
+        _ => None,
     }
 }
 
@@ -61,10 +66,10 @@ fn is_shared(ip: Ipv4Addr) -> bool {
 
 /// Whether `address` means something on one network cable only, and there not without naming it.
 pub fn is_link_local(address: &Multiaddr) -> bool {
-    match address.iter().next() {
-        Some(Protocol::Ip4(ip)) => ip.is_link_local(),
-        Some(Protocol::Ip6(ip)) => ip.is_unicast_link_local(),
-        _ => false,
+    match ip_of(address) {
+        Some(IpAddr::V4(ip)) => ip.is_link_local(),
+        Some(IpAddr::V6(ip)) => ip.is_unicast_link_local(),
+        None => false,
     }
 }
 

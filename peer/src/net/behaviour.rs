@@ -2,13 +2,14 @@
 
 #![allow(missing_docs, reason = "the derived enum of events cannot be documented")]
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::identity::Keypair;
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
-use libp2p::{identify, ping};
+use libp2p::{identify, ping, upnp};
 
 use super::discovery::dht::DhtBehaviour;
 use super::wire::WireBehaviour;
@@ -38,18 +39,21 @@ pub struct Behaviour {
     pub identify: identify::Behaviour,
     /// Notices connections whose other end is gone without a word.
     pub ping: ping::Behaviour,
+    /// Asks the router to pass connections on to us. Its sockets cannot be kept on one address: a bound node
+    /// does without.
+    pub upnp: Toggle<upnp::tokio::Behaviour>,
     /// Takes part in the DHT, if that is wanted.
     pub dht: Toggle<DhtBehaviour>,
 }
 
 impl Behaviour {
-    /// The behaviours of the node with this identity.
-    pub fn new(keypair: &Keypair) -> Self {
+    /// The behaviours of the node with this identity, which must stay on `bind`.
+    pub fn new(keypair: &Keypair, bind: Option<IpAddr>) -> Self {
         let agent = concat!("samara/", env!("CARGO_PKG_VERSION")).to_owned();
         let identify = identify::Config::new("/samara/1.0.0".to_owned(), keypair.public())
             .with_agent_version(agent)
             .with_push_listen_addr_updates(true)
-            // What peers say of themselves would get round the dial policy.
+            // What remotes say of their addresses must not get round the dial policy.
             .with_cache_size(0);
         let ping = ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT);
         let limits = ConnectionLimits::default()
@@ -63,6 +67,7 @@ impl Behaviour {
             wire: WireBehaviour::default(),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),
+            upnp: bind.is_none().then(upnp::tokio::Behaviour::default).into(),
             dht: Toggle::from(None),
         }
     }

@@ -1,23 +1,30 @@
 //! The swarm's transports: TCP and QUIC, encrypted, kept on the address the user chose.
 
+mod bound_quic;
+mod bound_tcp;
 mod buffered;
 mod muxer;
 mod tls;
 
+use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use futures::future::Either;
 use libp2p::core::muxing::StreamMuxerBox;
-use libp2p::core::transport::{OrTransport, Transport};
+use libp2p::core::transport::{Boxed, OptionalTransport, OrTransport, Transport};
 use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{self, Swarm};
-use libp2p::{Multiaddr, dns, quic, tcp};
+use libp2p::{Multiaddr, PeerId, dns, quic, tcp};
 use thiserror::Error;
 
+use super::address::ip_of;
 use super::behaviour::Behaviour;
+use super::bind::Binding;
+use bound_quic::BoundQuic;
+use bound_tcp::BoundTcp;
 use buffered::Buffered;
 use muxer::Yamux;
 use tls::Tls;
@@ -41,36 +48,77 @@ const QUIC_IDLE_MILLIS: u32 = 30_000;
 #[error("cannot set up the network: {0}")]
 pub struct TransportError(String);
 
+/// An encrypted connection and whose it is.
+type Connection = (PeerId, StreamMuxerBox);
+
 /// A swarm with the identity `keypair`, listening nowhere yet. Must be called inside a tokio runtime.
 ///
-/// A node that must stay on one address does without name lookups: they would leave by another way.
+/// A node that must stay on one address does without name lookups, which would leave by another way, and on
+/// any address but loopback without QUIC, whose sockets cannot be kept on an interface.
 ///
 /// # Errors
 /// The system refuses what a transport needs, such as its DNS configuration.
-pub fn build(keypair: &Keypair, bind: Option<IpAddr>) -> Result<Swarm<Behaviour>, TransportError> {
+pub fn build(keypair: &Keypair, binding: Option<&Binding>) -> Result<Swarm<Behaviour>, TransportError> {
     let failed = |error: &dyn std::fmt::Display| TransportError(error.to_string());
     let tls = Tls::new(keypair).map_err(|error| failed(&error))?;
-    let tcp = tcp::tokio::Transport::new(tcp::Config::default())
-        .map(|socket, _| Buffered::new(socket))
-        .upgrade(Version::V1Lazy)
-        .authenticate(tls)
-        .multiplex(Yamux)
-        .timeout(UPGRADE_TIMEOUT)
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-    let quic = quic::tokio::Transport::new(quic_config(keypair))
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-    let either = OrTransport::new(quic, tcp).map(|either, _| match either {
-        Either::Left(connection) | Either::Right(connection) => connection,
-    });
-    let transport = match bind {
-        Some(_) => either.boxed(),
-        None => dns::tokio::Transport::system(either).map_err(|error| failed(&error))?.boxed(),
+    let transport = match binding {
+        Some(binding) => {
+            let has_quic = binding.address().is_loopback();
+            tracing::debug!(address = %binding.address(), interface = binding.interface(), has_quic, "bound");
+            let quic = has_quic.then(|| BoundQuic::new(quic_config(keypair), binding.address()));
+            let quic = quic.map_or_else(OptionalTransport::none, OptionalTransport::some);
+            either(quic, secured(BoundTcp::new(binding.clone()), tls)).boxed()
+        }
+        None => {
+            let quic = quic::tokio::Transport::new(quic_config(keypair));
+            let tcp = secured(tcp::tokio::Transport::new(tcp::Config::default()), tls);
+            dns::tokio::Transport::system(either(quic, tcp)).map_err(|error| failed(&error))?.boxed()
+        }
     };
     let config = swarm::Config::with_tokio_executor()
         .with_substream_upgrade_protocol_override(Version::V1Lazy)
         .with_max_negotiating_inbound_streams(NEGOTIATING_STREAMS)
         .with_idle_connection_timeout(IDLE_TIMEOUT);
-    Ok(Swarm::new(transport, Behaviour::new(keypair), keypair.public().to_peer_id(), config))
+    Ok(Swarm::new(
+        transport,
+        Behaviour::new(keypair, binding.map(Binding::address)),
+        keypair.public().to_peer_id(),
+        config,
+    ))
+}
+
+/// TCP with encryption and a muxer on top.
+fn secured<T>(tcp: T, tls: Tls) -> Boxed<Connection>
+where
+    T: Transport<Output = tcp::tokio::TcpStream, Error = io::Error> + Send + Unpin + 'static,
+    T::Dial: Send,
+    T::ListenerUpgrade: Send,
+{
+    tcp.map(|socket, _| Buffered::new(socket))
+        .upgrade(Version::V1Lazy)
+        .authenticate(tls)
+        .multiplex(Yamux)
+        .timeout(UPGRADE_TIMEOUT)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+        .boxed()
+}
+
+/// QUIC for what is QUIC, TCP for the rest.
+fn either<T>(
+    quic: T,
+    tcp: Boxed<Connection>,
+) -> impl Transport<Output = Connection, Error = impl Send + Sync, Dial = impl Send, ListenerUpgrade = impl Send>
++ Send
++ Unpin
+where
+    T: Transport<Output = (PeerId, quic::Connection), Error = quic::Error> + Send + Unpin + 'static,
+    T::Dial: Send,
+    T::ListenerUpgrade: Send,
+{
+    let quic = quic.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    OrTransport::new(quic, tcp).map(|either, _| match either {
+        Either::Left(connection) | Either::Right(connection) => connection,
+    })
 }
 
 fn quic_config(keypair: &Keypair) -> quic::Config {
@@ -82,8 +130,8 @@ fn quic_config(keypair: &Keypair) -> quic::Config {
     config
 }
 
-/// Where to listen when the user named no address: TCP and QUIC on `port` (0 for any) of `bind`, or of
-/// every interface.
+/// Where to listen when the user named no address: TCP and QUIC on `port` (0 for any) of every interface, or
+/// of `bind`, there without QUIC unless it is loopback.
 pub fn default_listen(bind: Option<IpAddr>, port: u16) -> Vec<Multiaddr> {
     let addresses = match bind {
         Some(address) => vec![address],
@@ -95,21 +143,32 @@ pub fn default_listen(bind: Option<IpAddr>, port: u16) -> Vec<Multiaddr> {
         let quic = base.with(Protocol::Udp(port)).with(Protocol::QuicV1);
         [tcp, quic]
     };
-    addresses.into_iter().flat_map(both).collect()
+    addresses.into_iter().flat_map(both).filter(|address| stays_on(bind, address)).collect()
+}
+
+/// Why [`stays_on`] says no, for people.
+pub fn why_off(bind: IpAddr, address: &Multiaddr) -> String {
+    if is_quic(address) && !bind.is_loopback() {
+        return "QUIC cannot be kept on the interface that --bind demands, except on loopback; use TCP"
+            .to_owned();
+    }
+    format!("it is not on {bind}, which --bind demands")
+}
+
+fn is_quic(address: &Multiaddr) -> bool {
+    address.iter().any(|part| matches!(part, Protocol::QuicV1 | Protocol::Quic))
 }
 
 /// Whether an address may be used, listening or dialling, by a node that must stay on `bind`.
 ///
 /// A loopback node talks to loopback only, any other address to its own family only and never to
-/// loopback; names are refused because asking for them would leave by another way.
+/// loopback; names are refused because asking for them would leave by another way. QUIC is for loopback: on
+/// any other interface its sockets could not be kept.
 pub fn stays_on(bind: Option<IpAddr>, address: &Multiaddr) -> bool {
     let Some(bind) = bind else { return true };
-    let ip = match address.iter().next() {
-        Some(Protocol::Ip4(ip)) => IpAddr::from(ip),
-        Some(Protocol::Ip6(ip)) => IpAddr::from(ip),
-        _ => return false,
-    };
-    ip.is_ipv4() == bind.is_ipv4() && ip.is_loopback() == bind.is_loopback()
+    let Some(ip) = ip_of(address) else { return false };
+    let is_kept = bind.is_loopback() || !is_quic(address);
+    is_kept && ip.is_ipv4() == bind.is_ipv4() && ip.is_loopback() == bind.is_loopback()
 }
 
 #[cfg(test)]
@@ -129,6 +188,17 @@ mod tests {
     #[test]
     fn without_a_bind_every_address_will_do() {
         assert!(stays_on(None, &"/dns4/example.org/tcp/1".parse().expect("an address")));
+    }
+
+    #[test]
+    fn a_node_bound_elsewhere_does_without_quic() {
+        let bind = Some(IpAddr::from([192, 0, 2, 1]));
+        let stays = |text: &str| stays_on(bind, &text.parse().expect("an address"));
+        assert!(stays("/ip4/198.51.100.1/tcp/1"));
+        assert!(!stays("/ip4/198.51.100.1/udp/1/quic-v1"));
+        assert!(!stays("/ip4/127.0.0.1/tcp/1"));
+        let text: Vec<String> = default_listen(bind, 7).iter().map(Multiaddr::to_string).collect();
+        assert_eq!(text, ["/ip4/192.0.2.1/tcp/7"]);
     }
 
     #[test]

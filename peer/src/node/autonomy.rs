@@ -76,6 +76,8 @@ pub(super) struct Assessment {
     pub(super) autonomy: f64,
     /// The stage's reason, for people.
     pub(super) why: String,
+    /// Live peers that each source has named within the last half hour.
+    pub(super) named_by: Vec<(Source, usize)>,
 }
 
 /// Judges by the peers linked at `now`.
@@ -85,16 +87,16 @@ pub(super) fn assess<'a>(
     trackers: Trackers,
 ) -> Assessment {
     let (mut peers, mut findable) = (0_usize, 0_usize);
-    let mut working = BTreeSet::new();
+    let mut named_by: BTreeMap<Source, usize> = BTreeMap::new();
+    let is_other = |source: &Source| !matches!(source, Source::Tracker | Source::Incoming);
     for sightings in live {
         peers += 1;
-        let mut others = sightings
-            .fresh(now)
-            .filter(|source| !matches!(source, Source::Tracker | Source::Incoming))
-            .peekable();
-        findable += usize::from(others.peek().is_some());
-        working.extend(others);
+        findable += usize::from(sightings.fresh(now).any(|source| is_other(&source)));
+        for source in sightings.fresh(now) {
+            *named_by.entry(source).or_default() += 1;
+        }
     }
+    let working: BTreeSet<Source> = named_by.keys().copied().filter(is_other).collect();
     let autonomy = if peers == 0 { 0.0 } else { findable as f64 / peers as f64 };
     let is_enough = autonomy >= ENOUGH && working.len() >= SOURCES;
     let found = || {
@@ -109,7 +111,7 @@ pub(super) fn assess<'a>(
         Trackers::Answering if findable > 0 => (Stage::Hybrid, found()),
         Trackers::Answering => (Stage::Assisted, "without the tracker no peer would be found".to_owned()),
     };
-    Assessment { stage, autonomy, why }
+    Assessment { stage, autonomy, why, named_by: named_by.into_iter().collect() }
 }
 
 fn name(source: Source) -> &'static str {

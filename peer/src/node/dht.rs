@@ -4,8 +4,8 @@ mod ways;
 
 use std::collections::HashMap;
 
-use libp2p::core::ConnectedPoint;
 use libp2p::kad::QueryId;
+use libp2p::swarm::dial_opts::PeerCondition;
 use libp2p::{Multiaddr, PeerId, identify};
 use rand::RngExt;
 use samara_proto::dht::DhtKey;
@@ -21,6 +21,7 @@ use crate::net::discovery::Discovered;
 use crate::net::discovery::dht::pace::{Need, Pace};
 use crate::net::discovery::dht::{DhtBehaviour, DhtEvent};
 use crate::net::discovery::policy::Endpoint;
+use crate::net::reachability::Dialability;
 use crate::net::transport::stays_on;
 use ways::Ways;
 
@@ -40,15 +41,13 @@ enum Errand {
 pub(super) struct InDht {
     errands: HashMap<QueryId, Errand>,
     ways: Ways,
-    /// Somebody dialled us, so others can too.
-    was_dialled: bool,
     nodes: watch::Sender<usize>,
 }
 
 impl InDht {
     /// `nodes` is told how many nodes are known.
     pub(super) fn new(nodes: watch::Sender<usize>) -> Self {
-        Self { errands: HashMap::new(), ways: Ways::default(), was_dialled: false, nodes }
+        Self { errands: HashMap::new(), ways: Ways::default(), nodes }
     }
 }
 
@@ -107,7 +106,7 @@ impl NodeLoop {
     /// Announces the torrents whose time has come.
     fn announce_torrents(&mut self) {
         let now = self.now();
-        let nodes = self.dht().map_or(0, |dht| dht.nodes());
+        let nodes = self.dht_nodes();
         let mut running: usize = self.torrents.values().map(|state| state.dht.announces.len()).sum();
         let ids: Vec<TorrentId> = self.torrents.keys().copied().collect();
         for torrent in ids {
@@ -229,10 +228,11 @@ impl NodeLoop {
         }
         let (tcp, others): (Vec<_>, Vec<_>) =
             addresses.into_iter().partition(|dialable| is_tcp(&dialable.address));
-        let dialling = match self.dial_addresses(id, tcp) {
-            Some(addresses) => Dialling::for_nobody(addresses, others),
-            None => match self.dial_addresses(id, others) {
-                Some(addresses) => Dialling::for_nobody(addresses, Vec::new()),
+        let now = self.now();
+        let dialling = match self.attempt(id, tcp, PeerCondition::NotDialing) {
+            Some(attempts) => Dialling::for_nobody(attempts, others, now),
+            None => match self.attempt(id, others, PeerCondition::NotDialing) {
+                Some(attempts) => Dialling::for_nobody(attempts, Vec::new(), now),
                 None => return false,
             },
         };
@@ -247,22 +247,15 @@ impl NodeLoop {
         }
     }
 
-    /// A connection is up; if it came to us, others can reach us.
-    pub(super) fn note_dialled(&mut self, endpoint: &ConnectedPoint) {
-        if endpoint.is_listener() && !endpoint.is_relayed() && !self.dht.was_dialled {
-            self.dht.was_dialled = true;
-            self.show_reachable();
-        }
-    }
-
     /// Whether others can dial us, as far as we know.
     fn is_reachable(&self) -> bool {
         let is_here = self.config.bind.is_some_and(|bind| bind.is_loopback());
-        is_here || self.dht.was_dialled || self.swarm.external_addresses().next().is_some()
+        let was_dialled = matches!(self.reachability.dialability(self.now()), Dialability::From(_));
+        is_here || was_dialled || self.swarm.external_addresses().next().is_some()
     }
 
     /// Only who can be reached answers for the DHT: others would wait for him in vain.
-    fn show_reachable(&mut self) {
+    pub(super) fn show_reachable(&mut self) {
         let is_reachable = self.is_reachable();
         if let Some(dht) = self.swarm.behaviour_mut().dht.as_mut() {
             dht.set_reachable(is_reachable);
@@ -283,6 +276,11 @@ impl NodeLoop {
         if let Some(dht) = self.dht() {
             dht.expire();
         }
+    }
+
+    /// Nodes in the table.
+    pub(super) fn dht_nodes(&mut self) -> usize {
+        self.dht().map_or(0, |dht| dht.nodes())
     }
 
     fn dht(&mut self) -> Option<&mut DhtBehaviour> {

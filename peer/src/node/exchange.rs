@@ -191,6 +191,7 @@ impl NodeLoop {
         };
         if me.is_some() {
             exchange.own_told = Some(own);
+            self.reachability.on_told(now);
         }
         if entry.link.tell(&message).is_err() {
             tracing::debug!(link = link.0, "the remote reads too slowly");

@@ -1,13 +1,15 @@
 //! From a candidate to a running link: dialling, streams, handshakes, and which of two links stays.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use libp2p::core::ConnectedPoint;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError};
 use libp2p::{Multiaddr, PeerId, Stream};
 use samara_proto::layout::BlockRef;
+use samara_proto::moment::Moment;
 use samara_proto::wire::message::Message;
 
 use super::autonomy::Sightings;
@@ -16,6 +18,7 @@ use super::peers::Dialable;
 use super::torrent::Phase;
 use super::{NodeLoop, Work};
 use crate::engine::event::{Direction, Input, LinkId, PeerKey, PeerMessage, Source, TorrentId};
+use crate::handle::TorrentEvent;
 use crate::net::discovery::Discovered;
 use crate::net::link::{Established, Link, LinkEvent, SetupError, greet, respond};
 use crate::net::wire::{Ticket, WireEvent};
@@ -31,6 +34,12 @@ const STREAMS_PER_PEER: usize = 40;
 /// themselves. Twice what the engine keeps as candidates.
 const KNOWN: usize = 2000;
 
+/// How long TCP has to answer before QUIC is tried beside it (RFC 8305, section 5).
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// Dials under way, and the addresses of each.
+pub(super) type Attempts = BTreeMap<ConnectionId, Vec<Multiaddr>>;
+
 /// A running link.
 pub(super) struct LinkEntry {
     pub(super) link: Link,
@@ -45,21 +54,21 @@ pub(super) struct LinkEntry {
     pub(super) exchange: Option<Exchange>,
 }
 
-/// A dial under way.
-#[derive(Default)]
+/// A peer being dialled.
 pub(super) struct Dialling {
     /// The torrents that wait for it.
     torrents: BTreeSet<TorrentId>,
-    /// What is being dialled.
-    addresses: Vec<Multiaddr>,
-    /// Addresses to try when those being dialled fail.
+    /// Dials under way, and the addresses of each. Empty while another part of us makes the connection.
+    attempts: Attempts,
+    /// Addresses to try when those being dialled fail, or take their time.
     fallback: Vec<Dialable>,
+    since: Moment,
 }
 
 impl Dialling {
     /// A dial for no torrent's sake.
-    pub(super) fn for_nobody(addresses: Vec<Multiaddr>, fallback: Vec<Dialable>) -> Self {
-        Self { torrents: BTreeSet::new(), addresses, fallback }
+    pub(super) fn for_nobody(attempts: Attempts, fallback: Vec<Dialable>, since: Moment) -> Self {
+        Self { torrents: BTreeSet::new(), attempts, fallback, since }
     }
 }
 
@@ -118,16 +127,25 @@ impl NodeLoop {
             dialling.torrents.insert(torrent);
             return None;
         }
+        if self.is_held(torrent, peer) {
+            return None;
+        }
         let (tcp, others) = self.peers.dialable(peer, self.config.bind);
         // TCP moves bulk data at half the cost of QUIC; the others are for when it does not get through.
         let (first, fallback) = if tcp.is_empty() { (others, Vec::new()) } else { (tcp, others) };
-        let Some(addresses) = self.dial_addresses(id, first) else { return failed };
-        self.dialling.insert(id, Dialling { torrents: BTreeSet::from([torrent]), addresses, fallback });
+        let Some(attempts) = self.attempt(id, first, PeerCondition::NotDialing) else { return failed };
+        let (torrents, since) = (BTreeSet::from([torrent]), self.now());
+        self.dialling.insert(id, Dialling { torrents, attempts, fallback, since });
         None
     }
 
-    /// Dials those of `addresses` that may be dialled now, and gives them; `None` if nothing is under way.
-    pub(super) fn dial_addresses(&mut self, id: PeerId, addresses: Vec<Dialable>) -> Option<Vec<Multiaddr>> {
+    /// Dials those of `addresses` that may be dialled now, and gives the attempt; `None` if nothing is under way.
+    pub(super) fn attempt(
+        &mut self,
+        id: PeerId,
+        addresses: Vec<Dialable>,
+        condition: PeerCondition,
+    ) -> Option<Attempts> {
         let now = self.now();
         let mut may_dial = |to: &Dialable| to.is_trusted || self.policy.permit(now, &to.address);
         let addresses: Vec<Multiaddr> =
@@ -135,22 +153,46 @@ impl NodeLoop {
         if addresses.is_empty() {
             return None;
         }
-        let options =
-            DialOpts::peer_id(id).condition(PeerCondition::NotDialing).addresses(addresses.clone()).build();
+        let options = DialOpts::peer_id(id).condition(condition).addresses(addresses.clone()).build();
+        let connection = options.connection_id();
         match self.swarm.dial(options) {
-            Ok(()) => Some(addresses),
+            Ok(()) => Some(BTreeMap::from([(connection, addresses)])),
             Err(error) => {
                 addresses.iter().for_each(|address| self.policy.on_abandoned(address));
                 tracing::debug!(peer = %id, %error, "cannot dial");
                 // A connection is being made already, and will do.
-                matches!(error, DialError::DialPeerConditionFalse(_)).then(Vec::new)
+                matches!(error, DialError::DialPeerConditionFalse(_)).then(BTreeMap::new)
             }
         }
     }
 
+    /// Whoever does not answer over TCP soon is tried over QUIC beside it (RFC 8305): a firewall that drops
+    /// packets without a word costs a moment, not the whole time allowed for a handshake.
+    pub(super) fn hasten_dials(&mut self) {
+        let now = self.now();
+        let slow =
+            |dialling: &Dialling| !dialling.fallback.is_empty() && now.since(dialling.since) >= HEAD_START;
+        let ids: Vec<PeerId> =
+            self.dialling.iter().filter(|(_, dialling)| slow(dialling)).map(|(id, _)| *id).collect();
+        for id in ids {
+            self.fall_back(id);
+        }
+    }
+
+    /// Tries the addresses kept for later; whether anything is under way now.
+    fn fall_back(&mut self, id: PeerId) -> bool {
+        let Some(dialling) = self.dialling.get_mut(&id) else { return false };
+        let fallback = std::mem::take(&mut dialling.fallback);
+        let attempts = self.attempt(id, fallback, PeerCondition::Always).unwrap_or_default();
+        let Some(dialling) = self.dialling.get_mut(&id) else { return false };
+        dialling.attempts.extend(attempts);
+        !dialling.attempts.is_empty()
+    }
+
     pub(super) fn on_connected(&mut self, id: PeerId, endpoint: &ConnectedPoint) {
         let Some(dialling) = self.dialling.remove(&id) else { return };
-        for address in dialling.addresses.iter().filter(|address| *address != endpoint.get_remote_address()) {
+        let abandoned = dialling.attempts.values().flatten();
+        for address in abandoned.filter(|address| *address != endpoint.get_remote_address()) {
             self.policy.on_abandoned(address);
         }
         for torrent in dialling.torrents {
@@ -159,17 +201,19 @@ impl NodeLoop {
         }
     }
 
-    pub(super) fn on_dial_failed(&mut self, id: PeerId) {
+    pub(super) fn on_dial_failed(&mut self, id: PeerId, connection: ConnectionId) {
         if self.swarm.behaviour().wire.is_connected(&id) {
             return;
         }
-        let Some(mut dialling) = self.dialling.remove(&id) else { return };
         let now = self.now();
-        dialling.addresses.iter().for_each(|address| self.policy.on_failed(now, address));
-        if let Some(addresses) = self.dial_addresses(id, std::mem::take(&mut dialling.fallback)) {
-            self.dialling.insert(id, Dialling { addresses, ..dialling });
+        let Some(dialling) = self.dialling.get_mut(&id) else { return };
+        for address in dialling.attempts.remove(&connection).unwrap_or_default() {
+            self.policy.on_failed(now, &address);
+        }
+        if !dialling.attempts.is_empty() || self.fall_back(id) {
             return;
         }
+        let Some(dialling) = self.dialling.remove(&id) else { return };
         let peer = self.peers.key(id);
         for torrent in dialling.torrents {
             self.not_reached(torrent, peer);
@@ -320,6 +364,8 @@ impl NodeLoop {
             let sighting = || Sightings::new(Source::Incoming, now);
             state.known.entry(peer).or_insert_with(sighting).see(Source::Incoming, now);
         }
+        let source = state.known.get(&peer).map_or(Source::Incoming, Sightings::found_by);
+        state.tell(TorrentEvent::Linked { peer: id, source });
         let link = LinkId(self.number());
         let (torrent_parts, exchanges) = ((metainfo, store), self.handshake_id.exchanges_peers);
         let events = self.link_events.sender.clone();

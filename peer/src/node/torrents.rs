@@ -373,6 +373,7 @@ impl NodeLoop {
             self.leaving.spawn(leave(state));
         }
         while self.leaving.join_next().await.is_some() {}
+        self.close_ports().await;
     }
 
     /// Where fetched metainfo is kept from session to session: under each name, because a link may carry

@@ -11,6 +11,8 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tracing::debug;
 
+use crate::device::Device;
+
 /// Most packets taken from the system at once.
 const BATCH: usize = quinn_udp::BATCH_SIZE;
 
@@ -45,7 +47,7 @@ pub(super) struct Packet<'a> {
 
 impl Socket {
     /// Listens on `address`; on `[::]` for IPv4 too. Also says where, for port 0.
-    pub(crate) fn bind(address: SocketAddr) -> io::Result<(Self, SocketAddr)> {
+    pub(crate) fn bind(address: SocketAddr, device: &Device) -> io::Result<(Self, SocketAddr)> {
         let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
         if address.is_ipv6() {
             socket.set_only_v6(false)?;
@@ -54,6 +56,7 @@ impl Socket {
         if let Err(error) = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES) {
             debug!(%error, "the receive buffer stays as it is");
         }
+        device.keep(&socket)?;
         socket.bind(&address.into())?;
         let state = UdpSocketState::new((&socket).into())?;
         let socket = UdpSocket::from_std(socket.into())?;

@@ -60,12 +60,30 @@ fn progress_has_the_contract_s_fields() {
         stage: Stage::Assisted,
         autonomy: 0.5,
         why: String::new(),
+        named_by: vec![(Source::Pex, 4), (Source::Dht, 1)],
     };
     check(
         Event::progress(which(), &progress),
         json!({"event": "progress", "name": "big.bin", "infohash_v1": "11", "infohash_v2": null,
                "bytes_done": 1, "bytes_total": 2, "down_rate": 3, "up_rate": 4, "peers": 5,
-               "stage": "assisted", "autonomy": 0.5}),
+               "stage": "assisted", "autonomy": 0.5, "named_by": {"pex": 4, "dht": 1}}),
+    );
+}
+
+#[test]
+fn a_linked_peer_is_told_with_its_source() {
+    check(
+        Event::Linked { which: which(), peer: "12D3Koo".into(), source: "dht" },
+        json!({"event": "linked", "name": "big.bin", "infohash_v1": "11", "infohash_v2": null,
+               "peer": "12D3Koo", "source": "dht"}),
+    );
+}
+
+#[test]
+fn who_can_dial_the_node_is_told_with_its_addresses() {
+    check(
+        Event::Reachable { by: "local_network", addresses: vec!["/ip4/10.0.0.1/tcp/1".into()] },
+        json!({"event": "reachable", "by": "local_network", "addresses": ["/ip4/10.0.0.1/tcp/1"]}),
     );
 }
 

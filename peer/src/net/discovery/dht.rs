@@ -422,12 +422,8 @@ impl DhtBehaviour {
     fn wanted(&mut self, peer: PeerId) -> DhtEvent {
         let connection = ConnectionId::new_unchecked(0);
         let nothing = &[];
-        let addresses = self.inner.handle_pending_outbound_connection(
-            connection,
-            Some(peer),
-            nothing,
-            Endpoint::Dialer,
-        );
+        let addresses =
+            self.inner.handle_pending_outbound_connection(connection, Some(peer), nothing, Endpoint::Dialer);
         // It refuses nobody.
         let addresses = addresses.unwrap_or_default();
         let addresses: BTreeSet<Multiaddr> =
@@ -560,6 +556,3 @@ impl NetworkBehaviour for DhtBehaviour {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

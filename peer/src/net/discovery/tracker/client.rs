@@ -7,6 +7,9 @@ use reqwest::redirect::Policy;
 use samara_proto::announce::http::{AnnounceRequest, AnnounceResponse, AnswerError, RetryIn, announce_url};
 use thiserror::Error;
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use crate::net::bind::Binding;
+
 /// For one announce from first to last byte; a tracker that hangs costs no more.
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// Largest answer read: several thousand peers with signed records fit.
@@ -55,10 +58,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client whose connections leave from `bind`, if given.
+    /// A client whose connections leave from `bind` and its interface, if given.
     ///
     /// # Errors
-    /// The system's TLS configuration cannot be used.
+    /// The system's TLS configuration cannot be used, or no interface has the address.
     pub fn new(bind: Option<IpAddr>) -> Result<Self, ClientError> {
         let mut builder = reqwest::Client::builder()
             .timeout(TIMEOUT)
@@ -68,6 +71,12 @@ impl Client {
         if let Some(bind) = bind {
             // A redirect may name a host, and looking names up would leave by another way.
             builder = builder.no_proxy().redirect(Policy::none());
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            {
+                let binding =
+                    Binding::find(bind).map_err(|error| ClientError::Unusable(error.to_string()))?;
+                builder = builder.interface(binding.interface());
+            }
             if bind.is_loopback() {
                 // Port 0 keeps the port of the URL.
                 builder = builder.resolve(LOCALHOST, (bind, 0).into());

@@ -26,7 +26,13 @@ fn store() -> ProviderStore {
 }
 
 /// Announces `key` from `from`, naming just that address.
-fn announce(store: &mut ProviderStore, now: Moment, key: DhtKey, id: PeerId, from: &str) -> Result<(), Refused> {
+fn announce(
+    store: &mut ProviderStore,
+    now: Moment,
+    key: DhtKey,
+    id: PeerId,
+    from: &str,
+) -> Result<(), Refused> {
     store.keep(now, key, id, &[ip(from)], [address(from)])
 }
 
