@@ -161,6 +161,11 @@ impl Engine {
                 self.timers.set_no_later(TimerName::Dial, self.now);
                 None
             }
+            Input::Refused { torrent, peer } => {
+                self.with(torrent, |torrent, _| torrent.on_refused(peer));
+                self.timers.set_no_later(TimerName::Dial, self.now);
+                None
+            }
             Input::Connected { torrent, peer, link, direction, traits } => {
                 self.routes.insert(link, torrent);
                 let too_many = self.routes.len() > self.config.links;

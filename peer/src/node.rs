@@ -6,6 +6,7 @@ mod exchange;
 mod figures;
 mod identity;
 mod interface;
+mod lan;
 mod links;
 mod open;
 mod peers;
@@ -51,6 +52,7 @@ use crate::net::wire::Ticket;
 use dht::InDht;
 use exchange::Probe;
 use interface::Interface;
+use lan::Neighbourhood;
 use links::{Dialling, LinkEntry, Setup};
 use open::{Fetched, Opened};
 use peers::Peers;
@@ -145,6 +147,7 @@ pub(crate) struct NodeLoop {
     next_number: u64,
     /// Of a node that must stay on one.
     interface: Option<Interface>,
+    neighbourhood: Neighbourhood,
     pool: DiskPool,
     tracker_client: Client,
     addresses: watch::Sender<Vec<Multiaddr>>,
@@ -203,6 +206,7 @@ impl NodeLoop {
         rand::fill(&mut rng_seed);
         let own_id = *swarm.local_peer_id();
         let exchanges_peers = config.discovery.pex;
+        let neighbourhood = Neighbourhood::new(&config, &identity, binding.as_ref(), &addresses);
         Self {
             config,
             identity,
@@ -233,6 +237,7 @@ impl NodeLoop {
             leaving: JoinSet::new(),
             next_number: 0,
             interface: binding.map(Interface::new),
+            neighbourhood,
             pool,
             tracker_client,
             addresses,
@@ -270,6 +275,7 @@ impl NodeLoop {
                 }
                 Some(work) = self.work.receiver.recv() => self.on_work(work),
                 Some(event) = self.tracker_events.receiver.recv() => self.on_tracker_event(event),
+                event = self.neighbourhood.next_event() => self.on_lan_event(event),
                 command = self.commands.recv() => match command {
                     Some(Command::Add { source, options, reply }) => {
                         let _ = reply.send(self.add(*source, options));
@@ -291,6 +297,7 @@ impl NodeLoop {
                 _ = exchange_tick.tick() => {
                     self.hasten_dials();
                     self.exchange_peers();
+                    self.offer_neighbours();
                 }
             }
         }

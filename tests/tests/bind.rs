@@ -1,6 +1,6 @@
 //! `--bind` fails closed: what leaves a machine with two ways out, packet by packet. Needs root.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use libp2p::PeerId;
@@ -89,7 +89,7 @@ impl Street {
         (Samara::start_in(&self.home, bind, "leech", &state, &args), out.join("file.bin"))
     }
 
-    fn finish(&self, leech: &mut Samara, arrived: &PathBuf) {
+    fn finish(&self, leech: &mut Samara, arrived: &Path) {
         leech.wait_for("complete", TRANSFER);
         assert_eq!(leech.wait_exit(PROMPT), 0, "{}", leech.story());
         assert_eq!(difference(&self.file, arrived).unwrap(), None);

@@ -72,8 +72,7 @@ pub struct Common {
     /// Serve the node's figures for Prometheus at http://ADDR/metrics, such as 127.0.0.1:9469 (seed, get, node)
     #[arg(long, global = true, value_name = "ADDR")]
     pub metrics: Option<SocketAddr>,
-    /// Ways to find peers, separated by commas [default: all; this version has: tracker, dht, pex,
-    /// cache]
+    /// Ways to find peers, separated by commas [default: all: tracker, dht, pex, lan, cache]
     ///
     /// Peers named by a link or by --peer, and peers that come to us, are always used.
     #[arg(long, global = true, value_name = "LIST", value_delimiter = ',', hide_possible_values = true)]
@@ -103,7 +102,7 @@ pub enum Discovery {
     Dht,
     /// Let peers name each other
     Pex,
-    /// Listen on the local network (not in this version yet)
+    /// Listen on the local network, and answer there
     Lan,
     /// Remember peers of earlier sessions
     Cache,

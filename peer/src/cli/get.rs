@@ -79,13 +79,14 @@ fn read_all(texts: &[String], output: &Output) -> Result<Vec<Source>, Failure> {
 /// Why no peer can be found for a source, if so; only peers of an earlier session and peers that come to us
 /// remain.
 fn nobody_to_ask(source: &Source, args: &GetArgs, common: &Common) -> Option<&'static str> {
-    if !args.peers.is_empty() || source.names_peers() {
+    if !args.peers.is_empty() || source.names_peers() || has_dht(common) || has_neighbours(common) {
         return None;
     }
     let mut trackers = args.trackers.iter().map(String::as_str).chain(source.trackers()).peekable();
     if trackers.peek().is_none() {
         return Some(
-            "there is no way to find new peers; name a tracker with --tracker or a peer with --peer",
+            "there is no way to find new peers; name a tracker with --tracker, a peer with --peer or a \
+             node of the DHT with --bootstrap",
         );
     }
     if !common.discovery_set().tracker {
@@ -100,6 +101,17 @@ fn nobody_to_ask(source: &Source, args: &GetArgs, common: &Common) -> Option<&'s
         );
     }
     None
+}
+
+/// Whether there is a way into the DHT.
+fn has_dht(common: &Common) -> bool {
+    common.discovery_set().dht && !common.bootstrap.is_empty()
+}
+
+/// Whether there is a local network to listen on.
+fn has_neighbours(common: &Common) -> bool {
+    let is_here = matches!(setup::bind(common), Ok(Some(bind)) if bind.is_loopback());
+    common.discovery_set().lan && !is_here
 }
 
 async fn add(

@@ -129,6 +129,14 @@ impl Connections {
         }
     }
 
+    /// A dial ended at a peer that does not take part: it is no candidate until it is learnt anew.
+    pub fn on_refused(&mut self, peer: PeerKey) {
+        // A peer that came to us meanwhile is linked, and stays so.
+        if self.candidates.get(&peer).is_some_and(|candidate| candidate.state == State::Dialing) {
+            self.forget(peer);
+        }
+    }
+
     /// A link came up.
     pub fn on_linked(&mut self, peer: PeerKey, now: Moment) {
         let candidate = Candidate { state: State::Waiting(now), failures: 0, proven: false };

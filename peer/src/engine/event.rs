@@ -151,6 +151,14 @@ pub enum Input {
         /// Who was dialled.
         peer: PeerKey,
     },
+    /// A dial ended at a peer that does not take part in the torrent, and that only chance had made a
+    /// candidate: it is one no longer.
+    Refused {
+        /// For which torrent it was made.
+        torrent: TorrentId,
+        /// Who was dialled.
+        peer: PeerKey,
+    },
     /// A wire stream is up and both handshakes are done. Every link is reported once and ends with
     /// one `Disconnected`.
     Connected {
@@ -223,7 +231,7 @@ pub enum Input {
 /// An order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Try to establish a link; answered by `Connected` or `DialFailed`.
+    /// Try to establish a link; answered by `Connected`, `DialFailed` or `Refused`.
     Dial {
         /// For which torrent.
         torrent: TorrentId,

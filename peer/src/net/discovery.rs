@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod dht;
+pub mod lan;
 pub mod pex;
 pub mod policy;
 pub mod tracker;

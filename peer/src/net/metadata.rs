@@ -60,6 +60,11 @@ impl FetchError {
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Metainfo(_))
     }
+
+    /// Whether the peer does not take part in the torrent.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Setup(error) if error.is_refusal())
+    }
 }
 
 /// Fetches the info dictionary called `wanted`.

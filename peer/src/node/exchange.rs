@@ -304,6 +304,7 @@ impl NodeLoop {
     /// What is told once stays true until it is taken back: links, and what the user and earlier sessions
     /// know, go on naming whom they named.
     pub(super) fn refresh_sightings(&mut self) {
+        self.refresh_neighbours();
         let now = self.now();
         for state in self.torrents.values_mut() {
             state.parted.retain(|_, parted| now.since(parted.at) <= PARTED);

@@ -328,7 +328,10 @@ impl NodeLoop {
                 tracing::debug!(peer = %setup.peer, %error, "no link");
                 if let Some(torrent) = setup.torrent {
                     let peer = self.peers.key(setup.peer);
-                    self.not_reached(torrent, peer);
+                    match error.is_refusal() && self.is_mere_neighbour(torrent, peer) {
+                        true => self.on_refused(torrent, peer),
+                        false => self.not_reached(torrent, peer),
+                    }
                 }
                 return;
             }

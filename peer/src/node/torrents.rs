@@ -109,6 +109,7 @@ impl NodeLoop {
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         state.phase = Phase::Fetching(Box::new(Fetching::new(partial)));
         self.announce(torrent);
+        self.ask_neighbours(torrent);
     }
 
     fn check(&mut self, torrent: TorrentId, metainfo: Arc<Metainfo>) {
@@ -122,6 +123,7 @@ impl NodeLoop {
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         state.names = names;
         if metainfo.is_private() {
+            state.part_from_neighbours();
             self.leave_dht(torrent);
         }
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
@@ -179,6 +181,8 @@ impl NodeLoop {
         for (peer, source) in known {
             self.drive(Input::Candidate { torrent, peer, source });
         }
+        self.tell_neighbours(torrent);
+        self.ask_neighbours(torrent);
     }
 
     /// Starts an announcer for each tracker and each name that has none yet.
@@ -286,6 +290,9 @@ impl NodeLoop {
                 self.check(torrent, metainfo);
             }
             Err(error) if error.is_final() => self.fail(torrent, error.to_string()),
+            Err(error) if error.is_refusal() && self.is_mere_neighbour(torrent, peer) => {
+                self.on_refused(torrent, peer);
+            }
             Err(error) => {
                 tracing::debug!(%error, "a peer could not give the metainfo");
                 self.on_not_asked(torrent, peer);
@@ -364,6 +371,7 @@ impl NodeLoop {
 
     pub(super) async fn shut_down(&mut self) {
         self.save_nodes();
+        self.leave_neighbours().await;
         let ids: Vec<TorrentId> = self.torrents.keys().copied().collect();
         for torrent in ids {
             self.remember_peers_at_last(torrent);

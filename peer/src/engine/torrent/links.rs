@@ -34,6 +34,11 @@ impl Torrent {
         self.connections.on_dial_failed(peer, self.need(), context.now, context.rng);
     }
 
+    /// A dial ended at a peer that does not take part.
+    pub fn on_refused(&mut self, peer: PeerKey) {
+        self.connections.on_refused(peer);
+    }
+
     /// Dials candidates that are due, at most `budget` of them, and asks to be woken for the next.
     pub fn dial(&mut self, mut budget: usize, context: &mut Context<'_>) {
         while budget > 0

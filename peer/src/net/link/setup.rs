@@ -86,6 +86,14 @@ pub enum SetupError {
     NoExtensions,
 }
 
+impl SetupError {
+    /// Whether the remote heard us and does not take part in the torrent, as far as one can tell: it hangs up
+    /// without a word then.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Io(_) | Self::UnknownTorrent)
+    }
+}
+
 /// Shakes hands on a stream we opened, for the torrent called `info_hash`; `metainfo` if it is known.
 ///
 /// # Errors
