@@ -109,8 +109,12 @@ pub async fn start_on(config: TrackerConfig, bind: Option<IpAddr>) -> Result<Tra
     let (http_listener, udp_socket) = (http_listener.transpose()?, udp_socket.transpose()?);
 
     let service = Arc::new(Service::new(limits, announce, access, secrets));
-    let mut tracker =
-        Tracker { http_address: None, udp_address: None, service: Arc::clone(&service), tasks: JoinSet::new() };
+    let mut tracker = Tracker {
+        http_address: None,
+        udp_address: None,
+        service: Arc::clone(&service),
+        tasks: JoinSet::new(),
+    };
     if let Some((listener, address)) = http_listener {
         tracker.http_address = Some(address);
         tracker.tasks.spawn(http::serve(listener, Arc::clone(&service), http));
