@@ -24,6 +24,7 @@ mod metrics;
 mod node;
 mod output;
 mod parse;
+mod scrape;
 mod seed;
 mod setup;
 mod show;
@@ -88,7 +89,7 @@ async fn dispatch(command: Command, common: &Common, output: &Output, interrupt:
     let out = output.clone();
     match command {
         Command::Create(args) => off_thread(interrupt, move || create::run(&args, &out)).await,
-        Command::Show(args) => off_thread(interrupt, move || show::run(&args, &out)).await,
+        Command::Show(args) => show::run(args, common, output, interrupt).await,
         Command::Verify(args) => off_thread(interrupt, move || verify::run(&args, &out)).await,
         Command::Seed(args) => seed::run(args, common, output, interrupt).await,
         Command::Get(args) => get::run(&args, common, output, interrupt).await,

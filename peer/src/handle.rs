@@ -111,6 +111,10 @@ pub struct Progress {
     pub down_rate: u64,
     /// Sent content bytes a second.
     pub up_rate: u64,
+    /// Content bytes received in this session.
+    pub bytes_received: u64,
+    /// Content bytes sent in this session.
+    pub bytes_sent: u64,
     /// Linked peers.
     pub peers: usize,
     /// Linked peers that still want something from us.

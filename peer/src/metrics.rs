@@ -171,6 +171,8 @@ mod tests {
             bytes_total: 2,
             down_rate: 0,
             up_rate: 0,
+            bytes_received: 0,
+            bytes_sent: 0,
             peers: 3,
             interested_peers: 0,
             stage: Stage::Hybrid,

@@ -2,7 +2,9 @@
 
 pub mod cluster;
 pub mod content;
+pub mod drill;
 pub mod netns;
+pub mod patience;
 pub mod process;
 pub mod rogue;
 pub mod scene;

@@ -2,7 +2,9 @@
 
 pub mod binary;
 pub mod memory;
+pub mod place;
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::net::IpAddr;
@@ -15,11 +17,25 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::netns::Namespace;
 use memory::PeakMemory;
+use place::Place;
+
+use crate::netns::Namespace;
+use crate::patience;
 
 /// The address every process under test is bound to.
 pub const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+/// Every running [`Samara`], for [`kill_all`].
+static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+/// Ends every [`Samara`] of this program at once: for a program that ends without unwinding.
+pub fn kill_all() {
+    for id in std::mem::take(&mut *RUNNING.lock().unwrap_or_else(PoisonError::into_inner)) {
+        // It fails only if the process has ended, which is what is wanted.
+        let _ = Command::new("kill").args(["-KILL", &id.to_string()]).status();
+    }
+}
 
 /// A running `samara` with `--json`; killed when dropped.
 pub struct Samara {
@@ -40,7 +56,7 @@ impl Samara {
     /// # Panics
     /// When the binary cannot be started.
     pub fn start<S: AsRef<OsStr>>(name: &str, state_dir: &Path, args: &[S]) -> Self {
-        Self::spawn(name, command(state_dir), args)
+        Self::start_at(&Place::loopback(), name, state_dir, args)
     }
 
     /// Starts `samara ARGS --json` in a network namespace, bound to `bind` if given. `name` is for messages
@@ -55,10 +71,16 @@ impl Samara {
         state_dir: &Path,
         args: &[S],
     ) -> Self {
-        Self::spawn(name, command_in(namespace, bind, state_dir), args)
+        let place = bind.map_or_else(|| Place::unbound(namespace), |bind| Place::bound(namespace, bind));
+        Self::start_at(&place, name, state_dir, args)
     }
 
-    fn spawn<S: AsRef<OsStr>>(name: &str, mut command: Command, args: &[S]) -> Self {
+    /// Starts `samara ARGS --json` in a place, with its own state in `state_dir`.
+    ///
+    /// # Panics
+    /// When the binary cannot be started there.
+    pub fn start_at<S: AsRef<OsStr>>(place: &Place, name: &str, state_dir: &Path, args: &[S]) -> Self {
+        let mut command = place.command(state_dir);
         command.args(args).arg("--json").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let (sender, lines) = mpsc::channel();
@@ -74,6 +96,7 @@ impl Samara {
         let (collected, stderr) = (errors.clone(), child.stderr.take().expect("standard error is piped"));
         let err = std::thread::spawn(move || collect(stderr, &collected));
         let memory = PeakMemory::watch(child.id());
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).insert(child.id());
         let (name, seen) = (name.to_owned(), Vec::new());
         Self { name, child, lines, seen, errors, readers: vec![out, err], memory, exit_code: None }
     }
@@ -93,13 +116,31 @@ impl Samara {
     pub fn wait_until(&mut self, what: &str, limit: Duration, matches: impl Fn(&Value) -> bool) -> Value {
         let end = Instant::now() + limit;
         loop {
-            match self.next_event(end.saturating_duration_since(Instant::now())) {
+            match self.next_event(patience::until_next_look(end)) {
                 Ok(value) if matches(&value) => return value,
                 Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) => self.fail(&format!("{what} did not come in {limit:?}")),
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Some(why) = patience::is_over() {
+                        self.fail(&format!("waiting for {what}: {why}"));
+                    }
+                    if Instant::now() >= end {
+                        self.fail(&format!("{what} did not come in {limit:?}"));
+                    }
+                }
                 Err(RecvTimeoutError::Disconnected) => self.fail(&format!("it ended before {what}")),
             }
         }
+    }
+
+    /// Waits for an event that `matches`, or gives the first that was read already.
+    ///
+    /// # Panics
+    /// When `limit` passes or the process ends first; the message tells what it said instead.
+    pub fn find(&mut self, what: &str, limit: Duration, matches: impl Fn(&Value) -> bool) -> Value {
+        if let Some(value) = self.seen.iter().find(|value| matches(value)) {
+            return value.clone();
+        }
+        self.wait_until(what, limit, matches)
     }
 
     /// Every event read so far, oldest first, after taking in what is there already.
@@ -116,7 +157,7 @@ impl Samara {
     pub fn wait_exit(&mut self, limit: Duration) -> i32 {
         let end = Instant::now() + limit;
         while self.poll_exit().is_none() {
-            if Instant::now() >= end {
+            if Instant::now() >= end || patience::is_over().is_some() {
                 self.fail(&format!("it is still running after {limit:?}"));
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -131,6 +172,7 @@ impl Samara {
         let _ = self.child.kill();
         let _ = self.child.wait();
         self.exit_code.get_or_insert(-9);
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.child.id());
         self.join_readers();
     }
 
@@ -141,6 +183,11 @@ impl Samara {
     pub fn interrupt(&self) {
         let status = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
         assert!(status.expect("kill is part of every system").success(), "{} is gone already", self.name);
+    }
+
+    /// Its name in messages.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether it is still running.
@@ -173,7 +220,11 @@ impl Samara {
         format!("last events:\n{}\nstandard error:\n{}", tail.join("\n"), self.standard_error())
     }
 
-    fn fail(&mut self, what: &str) -> ! {
+    /// Fails with its name and story.
+    ///
+    /// # Panics
+    /// Always.
+    pub fn fail(&mut self, what: &str) -> ! {
         let story = self.story();
         panic!("{}: {what}\n{story}", self.name)
     }
@@ -192,6 +243,10 @@ impl Samara {
         if self.exit_code.is_none() {
             let status = self.child.try_wait().expect("a child of ours can be waited for");
             self.exit_code = status.map(code_of);
+            if self.exit_code.is_some() {
+                // The number may be somebody else's from now on.
+                RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.child.id());
+            }
         }
         self.exit_code
     }
@@ -236,7 +291,7 @@ impl Ended {
 /// # Panics
 /// When it cannot be started, writes something that is not UTF-8, or runs longer than `limit`.
 pub fn run<S: AsRef<OsStr>>(state_dir: &Path, args: &[S], limit: Duration) -> Ended {
-    let mut command = command(state_dir);
+    let mut command = Place::loopback().command(state_dir);
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
     let [stdout, stderr] = [Arc::new(Mutex::new(String::new())), Arc::new(Mutex::new(String::new()))];
@@ -261,33 +316,6 @@ pub fn run<S: AsRef<OsStr>>(state_dir: &Path, args: &[S], limit: Duration) -> En
     err.join().expect("the reader only reads");
     let text = |shared: &Mutex<String>| shared.lock().unwrap_or_else(PoisonError::into_inner).clone();
     Ended { code: code_of(status), stdout: text(&stdout), stderr: text(&stderr) }
-}
-
-fn command(state_dir: &Path) -> Command {
-    let mut command = Command::new(binary::samara());
-    command.env("SAMARA_BIND", LOOPBACK.to_string());
-    with_surroundings(command, state_dir)
-}
-
-fn command_in(namespace: &Namespace, bind: Option<&str>, state_dir: &Path) -> Command {
-    let mut command = namespace.command(binary::samara());
-    match bind {
-        Some(bind) => command.env("SAMARA_BIND", bind),
-        None => command.env_remove("SAMARA_BIND"),
-    };
-    with_surroundings(command, state_dir)
-}
-
-fn with_surroundings(mut command: Command, state_dir: &Path) -> Command {
-    // Relative paths and the .torrent that `seed PATH` makes go there too.
-    command
-        .current_dir(state_dir)
-        .env("NO_COLOR", "1")
-        .env("NO_PROXY", LOOPBACK.to_string())
-        .env("RUST_BACKTRACE", "1")
-        .arg("--state-dir")
-        .arg(state_dir);
-    command
 }
 
 fn collect(mut pipe: impl Read, text: &Mutex<String>) {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::patience;
+use crate::process::place::Place;
 use crate::process::{Ended, Samara, run};
 
 /// Within this time a process says that it is up, and commands without a transfer end.
@@ -14,6 +16,7 @@ pub const PROMPT: Duration = Duration::from_secs(60);
 /// A scratch folder; every process gets a folder of its own state in it.
 pub struct Scene {
     folder: TempDir,
+    place: Place,
 }
 
 /// A running tracker.
@@ -24,6 +27,24 @@ pub struct Tracker {
     pub http: String,
     /// Its UDP announce URL.
     pub udp: String,
+}
+
+impl Tracker {
+    /// Waits until it says where it listens.
+    fn that_starts(mut process: Samara) -> Self {
+        let (mut http, mut udp) = (None, None);
+        while http.is_none() || udp.is_none() {
+            let event = process.wait_for("listening", PROMPT);
+            let address = text(&event, "address");
+            match text(&event, "protocol").as_str() {
+                "http" => http = Some(format!("http://{address}/announce")),
+                "udp" => udp = Some(format!("udp://{address}/announce")),
+                _ => {}
+            }
+        }
+        let [http, udp] = [http, udp].map(|url| url.expect("the loop ends once both are known"));
+        Self { process, http, udp }
+    }
 }
 
 /// A running seed.
@@ -45,8 +66,16 @@ impl Scene {
     /// When that folder cannot be written.
     #[allow(clippy::new_without_default, reason = "it makes a folder")]
     pub fn new() -> Self {
+        Self::at(Place::loopback())
+    }
+
+    /// An empty scene whose processes run in `place`.
+    ///
+    /// # Panics
+    /// When the system's folder for temporary files cannot be written.
+    pub fn at(place: Place) -> Self {
         let folder = tempfile::Builder::new().prefix("samara-").tempdir();
-        Self { folder: folder.expect("the temporary folder is writable") }
+        Self { folder: folder.expect("the temporary folder is writable"), place }
     }
 
     /// A path in the scratch folder.
@@ -66,7 +95,12 @@ impl Scene {
 
     /// Starts a command that stays.
     pub fn start(&self, name: &str, args: &[&str]) -> Samara {
-        Samara::start(name, &self.state(name), args)
+        self.start_at(&self.place, name, args)
+    }
+
+    /// Starts a command that stays, in a place of its own.
+    pub fn start_at(&self, place: &Place, name: &str, args: &[&str]) -> Samara {
+        Samara::start_at(place, name, &self.state(name), args)
     }
 
     /// Runs a command that ends by itself, soon.
@@ -79,29 +113,29 @@ impl Scene {
         self.tracker_at("127.0.0.1:0")
     }
 
+    /// Starts `samara tracker ARGS` on free ports of the address `ip`, in a place of its own.
+    pub fn tracker_in(&self, place: &Place, ip: &str, args: &[&str]) -> Tracker {
+        let any = format!("{ip}:0");
+        let args = [&["tracker", "--http", &any, "--udp", &any], args].concat();
+        Tracker::that_starts(self.start_at(place, "tracker", &args))
+    }
+
     /// Starts a tracker whose HTTP side listens on `http`.
     ///
     /// # Panics
     /// When it does not say that it listens.
     pub fn tracker_at(&self, http: &str) -> Tracker {
-        let mut process = self.start("tracker", &["tracker", "--http", http, "--udp", "127.0.0.1:0"]);
-        let (mut http, mut udp) = (None, None);
-        while http.is_none() || udp.is_none() {
-            let event = process.wait_for("listening", PROMPT);
-            let address = text(&event, "address");
-            match text(&event, "protocol").as_str() {
-                "http" => http = Some(format!("http://{address}/announce")),
-                "udp" => udp = Some(format!("udp://{address}/announce")),
-                _ => {}
-            }
-        }
-        let [http, udp] = [http, udp].map(|url| url.expect("the loop ends once both are known"));
-        Tracker { process, http, udp }
+        Tracker::that_starts(self.start("tracker", &["tracker", "--http", http, "--udp", "127.0.0.1:0"]))
     }
 
     /// Starts `samara seed ARGS` and waits until it shares.
     pub fn seed(&self, name: &str, args: &[&str]) -> Seed {
-        let mut process = self.start(name, &[&["seed"], args].concat());
+        self.seed_at(&self.place, name, args)
+    }
+
+    /// Starts `samara seed ARGS` in a place of its own and waits until it shares.
+    pub fn seed_at(&self, place: &Place, name: &str, args: &[&str]) -> Seed {
+        let mut process = self.start_at(place, name, &[&["seed"], args].concat());
         let event = process.wait_for("seeding", 3 * PROMPT);
         let addresses = event["addresses"].as_array().map_or(&[][..], Vec::as_slice);
         Seed {
@@ -166,7 +200,7 @@ pub fn wait_written(process: &mut Samara, path: &Path, bytes: u64, limit: Durati
     use std::os::unix::fs::MetadataExt;
     let end = std::time::Instant::now() + limit;
     while path.metadata().map_or(0, |metadata| metadata.blocks() * 512) < bytes {
-        let waits = process.is_running() && std::time::Instant::now() < end;
+        let waits = process.is_running() && std::time::Instant::now() < end && patience::is_over().is_none();
         assert!(waits, "{bytes} bytes did not arrive in {}\n{}", path.display(), process.story());
         std::thread::sleep(Duration::from_millis(2));
     }

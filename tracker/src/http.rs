@@ -25,6 +25,7 @@ use tracing::{debug, warn};
 use crate::config::HttpLimits;
 use crate::device::Device;
 use crate::service::Service;
+pub(crate) use answer::libp2p_peer;
 use crowd::{Crowd, Place};
 use patience::Patience;
 

@@ -162,9 +162,9 @@ pub struct CreateArgs {
     /// Bytes in a piece, a power of two such as 256KiB or 4MiB [default: grows with the size]
     #[arg(long, value_name = "N", value_parser = units::parse_piece_length)]
     pub piece_length: Option<u32>,
-    /// Tracker to announce to; may be repeated, the first is tried first
+    /// Tracker to announce to (http, https or udp); may be repeated, the first is tried first
     ///
-    /// Samara peers find each other through http and https trackers; a udp tracker serves other clients.
+    /// Peers use the first that answers and knows Samara peers.
     #[arg(long = "tracker", value_name = "URL", value_parser = parse::tracker_url)]
     pub trackers: Vec<String>,
     /// Only trackers may name peers (BEP 27)
@@ -195,6 +195,12 @@ pub struct ShowArgs {
     /// A .torrent file or a magnet link
     #[arg(value_name = "X", value_hint = ValueHint::FilePath)]
     pub source: String,
+    /// Ask its trackers how many seeds and leeches they know
+    ///
+    /// Each tracker is asked by itself, and takes no note of us. Peers that announce to several are counted by
+    /// each of them: the figures are not to be added up. Exit code 1 if no tracker answers.
+    #[arg(long)]
+    pub scrape: bool,
 }
 
 /// `samara verify`
@@ -218,9 +224,10 @@ pub struct SeedArgs {
     /// Folder that holds the .torrent's file or folder [default: where the .torrent is]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub data: Option<PathBuf>,
-    /// Tracker to announce to, besides the torrent's own; may be repeated
+    /// Tracker to announce to (http, https or udp), besides the torrent's own; may be repeated
     ///
-    /// Samara peers find each other through http and https trackers; a udp tracker serves other clients.
+    /// Of the torrent's own trackers the first that answers and knows Samara peers is enough. One named here
+    /// is always asked, because others may have been told of it alone.
     #[arg(long = "tracker", value_name = "URL", value_parser = parse::tracker_url)]
     pub trackers: Vec<String>,
     /// Address to listen on, such as /ip4/0.0.0.0/tcp/4001; may be repeated [default: all interfaces, TCP
@@ -238,9 +245,10 @@ pub struct GetArgs {
     /// Folder to download into
     #[arg(short, long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     pub output: PathBuf,
-    /// Tracker to ask, besides the torrent's own; may be repeated
+    /// Tracker to ask (http, https or udp), besides the torrent's own; may be repeated
     ///
-    /// Samara peers find each other through http and https trackers; a udp tracker serves other clients.
+    /// Of a .torrent's own trackers the first that answers and knows Samara peers is enough. One named here,
+    /// or by a link, is always asked, because others may have been told of it alone.
     #[arg(long = "tracker", value_name = "URL", value_parser = parse::tracker_url)]
     pub trackers: Vec<String>,
     /// Peer to dial straight away, such as /ip4/192.0.2.7/tcp/4001/p2p/12D3Koo…; may be repeated

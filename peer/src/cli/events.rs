@@ -70,6 +70,10 @@ pub enum Event {
         down_rate: u64,
         /// Bytes a second sent.
         up_rate: u64,
+        /// Content bytes received since the command began, whatever became of them.
+        bytes_received: u64,
+        /// Content bytes sent since the command began.
+        bytes_sent: u64,
         /// Connected peers.
         peers: usize,
         /// `assisted`, `hybrid` or `autonomous`.
@@ -171,6 +175,33 @@ pub struct Shown {
     pub created_by: Option<String>,
     /// Peers that a link names.
     pub peers: Vec<String>,
+    /// What each tracker says of the swarm; absent unless that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swarm: Option<Vec<ShownSwarm>>,
+}
+
+/// What one tracker says of a torrent's swarm, or why it does not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum ShownSwarm {
+    /// It answered.
+    Figures {
+        /// Its announce URL.
+        tracker: String,
+        /// Peers that have everything.
+        seeds: u32,
+        /// Peers that miss something.
+        leeches: u32,
+        /// Times that a peer was seen to finish.
+        completed: u32,
+    },
+    /// It did not.
+    Error {
+        /// Its announce URL.
+        tracker: String,
+        /// Why.
+        error: String,
+    },
 }
 
 /// A file of a torrent.
@@ -241,6 +272,8 @@ impl Event {
             bytes_total: progress.bytes_total,
             down_rate: progress.down_rate,
             up_rate: progress.up_rate,
+            bytes_received: progress.bytes_received,
+            bytes_sent: progress.bytes_sent,
             peers: progress.peers,
             stage: stage_name(progress.stage),
             autonomy: progress.autonomy,

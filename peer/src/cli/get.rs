@@ -12,7 +12,6 @@ use super::failure::{Exit, Failure, Outcome};
 use super::follower::{Follower, State};
 use super::interrupt::Interrupt;
 use super::output::Output;
-use super::parse::is_udp;
 use super::setup;
 use super::source::Source;
 use crate::handle::{AddOptions, Node, Role, Torrent, TorrentEvent, TorrentSource};
@@ -82,8 +81,7 @@ fn nobody_to_ask(source: &Source, args: &GetArgs, common: &Common) -> Option<&'s
     if !args.peers.is_empty() || source.names_peers() || has_dht(common) || has_neighbours(common) {
         return None;
     }
-    let mut trackers = args.trackers.iter().map(String::as_str).chain(source.trackers()).peekable();
-    if trackers.peek().is_none() {
+    if args.trackers.is_empty() && source.trackers().next().is_none() {
         return Some(
             "there is no way to find new peers; name a tracker with --tracker, a peer with --peer or a \
              node of the DHT with --bootstrap",
@@ -92,12 +90,6 @@ fn nobody_to_ask(source: &Source, args: &GetArgs, common: &Common) -> Option<&'s
     if !common.discovery_set().tracker {
         return Some(
             "there is no way to find new peers, because --discovery leaves trackers out; name a peer with --peer",
-        );
-    }
-    if trackers.all(is_udp) {
-        return Some(
-            "there is no way to find new peers, because only http and https trackers know Samara peers; \
-             name one with --tracker, or a peer with --peer",
         );
     }
     None

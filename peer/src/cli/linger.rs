@@ -50,6 +50,8 @@ mod tests {
             bytes_total: 1,
             down_rate: 0,
             up_rate,
+            bytes_received: 1,
+            bytes_sent: 1,
             peers: 1,
             interested_peers,
             stage: Stage::Assisted,

@@ -19,11 +19,6 @@ pub fn tracker_url(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Whether a tracker speaks UDP alone, and so cannot tell of libp2p addresses.
-pub fn is_udp(url: &str) -> bool {
-    url.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("udp:"))
-}
-
 /// A peer's address with its identity, so that nobody else can answer in its place.
 pub fn peer_address(text: &str) -> Result<Multiaddr, String> {
     let address: Multiaddr = text.parse().map_err(|error: libp2p::multiaddr::Error| error.to_string())?;

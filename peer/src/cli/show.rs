@@ -4,25 +4,48 @@ use samara_proto::layout::FileIndex;
 use samara_proto::magnet::Magnet;
 use samara_proto::metainfo::Metainfo;
 
-use super::args::ShowArgs;
-use super::events::{Shown, ShownFile};
-use super::failure::{Exit, Outcome};
+use super::args::{Common, ShowArgs};
+use super::events::{Shown, ShownFile, ShownSwarm};
+use super::failure::{Exit, Failure, Outcome};
+use super::interrupt::Interrupt;
 use super::output::Output;
 use super::source::Source;
-use super::units;
+use super::{scrape, setup, units};
 
 /// Prints it.
-pub fn run(args: &ShowArgs, output: &Output) -> Outcome {
-    let shown = match Source::read(&args.source)? {
-        Source::Torrent(metainfo) => of_metainfo(&metainfo),
-        Source::Magnet(magnet) => of_magnet(magnet),
+pub async fn run(args: ShowArgs, common: &Common, output: &Output, mut interrupt: Interrupt) -> Outcome {
+    let wants_figures = args.scrape;
+    let showing = async {
+        let reading = tokio::task::spawn_blocking(move || Source::read(&args.source));
+        let source = reading.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        let hashes = source.hashes();
+        let mut shown = match source {
+            Source::Torrent(metainfo) => of_metainfo(&metainfo),
+            Source::Magnet(magnet) => of_magnet(magnet),
+        };
+        if wants_figures {
+            shown.swarm = Some(scrape::ask(&shown.trackers, &hashes, setup::bind(common)?).await?);
+        }
+        Ok::<Shown, Failure>(shown)
+    };
+    let shown = tokio::select! {
+        shown = showing => shown?,
+        () = interrupt.wait() => return Ok(Exit::Interrupted),
     };
     if output.is_json() {
         output.object(&shown);
     } else {
         print(&shown, output);
     }
-    Ok(Exit::Done)
+    let Some(swarm) = &shown.swarm else { return Ok(Exit::Done) };
+    if swarm.is_empty() {
+        return Err(Failure::failed("it names no tracker that could be asked for figures"));
+    }
+    match swarm.iter().any(|said| matches!(said, ShownSwarm::Figures { .. })) {
+        true => Ok(Exit::Done),
+        // Each tracker's own reason is shown.
+        false => Ok(Exit::Failed),
+    }
 }
 
 fn of_metainfo(metainfo: &Metainfo) -> Shown {
@@ -44,6 +67,7 @@ fn of_metainfo(metainfo: &Metainfo) -> Shown {
         comment: metainfo.comment().map(str::to_owned),
         created_by: metainfo.created_by().map(str::to_owned),
         peers: Vec::new(),
+        swarm: None,
     }
 }
 
@@ -61,6 +85,7 @@ fn of_magnet(magnet: Magnet) -> Shown {
         name: magnet.name,
         trackers: magnet.trackers,
         peers: magnet.peers,
+        swarm: None,
     }
 }
 
@@ -85,6 +110,17 @@ fn print(shown: &Shown, output: &Output) {
     optional("created by", shown.created_by.clone());
     shown.trackers.iter().for_each(|tracker| output.field("tracker", tracker));
     shown.peers.iter().for_each(|peer| output.field("peer", peer));
+    for said in shown.swarm.iter().flatten() {
+        match said {
+            ShownSwarm::Figures { tracker, seeds, leeches, completed } => {
+                let figures =
+                    format_args!("seeds {seeds}, leeches {leeches}, completed {completed}: {tracker}")
+                        .to_string();
+                output.field("swarm", figures);
+            }
+            ShownSwarm::Error { tracker, error } => output.field("swarm", format_args!("{tracker}: {error}")),
+        }
+    }
     output.field("magnet", &shown.magnet);
     if let Some(files) = &shown.files {
         output.field("files", files.len());

@@ -20,7 +20,7 @@ use super::remember::Remembered;
 use crate::disk::Store;
 use crate::engine::event::{PeerKey, Source};
 use crate::handle::{Progress, Role, TorrentEvent};
-use crate::net::discovery::tracker::Figures;
+use crate::net::discovery::tracker::{Figures, Tiers};
 
 /// How far a torrent has come.
 pub(super) enum Phase {
@@ -69,7 +69,8 @@ pub(super) struct TorrentState {
     pub(super) names: InfoHashes,
     pub(super) root: PathBuf,
     pub(super) role: Role,
-    pub(super) trackers: Vec<String>,
+    /// Its trackers, in groups of which each is asked by itself.
+    pub(super) trackers: Vec<Tiers>,
     pub(super) events: mpsc::Sender<TorrentEvent>,
     pub(super) phase: Phase,
     /// Everybody known to take part, and which sources named them when.
@@ -86,9 +87,9 @@ pub(super) struct TorrentState {
     /// Turns true when the torrent is left: announcers say goodbye.
     pub(super) stop: watch::Sender<bool>,
     pub(super) announcers: JoinSet<()>,
-    /// Announce URLs and names that an announcer was started for.
-    pub(super) announced: BTreeSet<(String, InfoHash)>,
-    /// Announce URLs that do not answer now, and for how many names.
+    /// Groups of trackers, by their place, and names that an announcer was started for.
+    pub(super) announced: BTreeSet<(usize, InfoHash)>,
+    /// Announce URLs that do not answer now or name no peers of use, and for how many names.
     pub(super) silent_trackers: BTreeMap<String, usize>,
     pub(super) added: Instant,
     pub(super) rates: Rates,
@@ -166,6 +167,8 @@ impl TorrentState {
             bytes_total,
             down_rate: self.rates.down as u64,
             up_rate: self.rates.up as u64,
+            bytes_received: downloaded,
+            bytes_sent: uploaded,
             peers: links.len(),
             interested_peers: links.iter().filter(|(_, wants_us)| *wants_us).count(),
             stage,
@@ -177,9 +180,11 @@ impl TorrentState {
 
     /// How much of the swarm would be found again without a tracker.
     fn assess(&self, now: Moment, links: &[(PeerKey, bool)]) -> Assessment {
+        let mut asked = self.trackers.iter().flat_map(Tiers::trackers);
         let trackers = match self.announced.is_empty() {
             true => Trackers::None,
-            false if self.silent_trackers.len() >= self.trackers.len() => Trackers::Silent,
+            // A tracker that was not asked yet, because another one will do, is not silent.
+            false if asked.all(|tracker| self.silent_trackers.contains_key(&tracker.url)) => Trackers::Silent,
             false => Trackers::Answering,
         };
         assess(now, links.iter().filter_map(|(peer, _)| self.known.get(peer)), trackers)

@@ -22,7 +22,7 @@ use crate::disk::{OpenError, StoreError};
 use crate::engine::event::{Aim, Content, Input, PeerKey, Source, TorrentId};
 use crate::handle::{AddError, AddOptions, Role, Torrent, TorrentEvent, TorrentSource};
 use crate::net::discovery::Discovered;
-use crate::net::discovery::tracker::{Announcer, Figures};
+use crate::net::discovery::tracker::{Announcer, Completion, Figures, Tiers};
 
 /// News of a torrent waiting for the embedding program.
 const EVENTS: usize = 256;
@@ -46,17 +46,14 @@ impl NodeLoop {
         if self.torrents.values().any(|state| names.wire().any(|name| state.names.answers_to(name))) {
             return Err(AddError::Duplicate);
         }
-        let mut trackers = options.trackers;
-        if let Some(metainfo) = &metainfo {
-            trackers.extend(metainfo.trackers().iter().flatten().cloned());
-        }
+        let mut named_trackers = options.trackers;
         let mut peers = options.peers;
         if let Some(magnet) = link {
-            trackers.extend(magnet.trackers);
+            named_trackers.extend(magnet.trackers);
             peers.extend(magnet.peers.iter().filter_map(|address| address.parse().ok()));
         }
-        trackers.sort();
-        trackers.dedup();
+        let listed_trackers = metainfo.as_ref().map_or(&[][..], |metainfo| metainfo.trackers());
+        let trackers = Tiers::groups(named_trackers, listed_trackers, &mut rand::rng());
         let torrent = TorrentId(u32::try_from(self.number()).map_err(|_| AddError::Duplicate)?);
         let (events, receiver) = mpsc::channel(EVENTS);
         let figures = Arc::new(Figures::default());
@@ -185,29 +182,21 @@ impl NodeLoop {
         self.ask_neighbours(torrent);
     }
 
-    /// Starts an announcer for each tracker and each name that has none yet.
+    /// Starts an announcer for each group of trackers and each name that has none yet.
     fn announce(&mut self, torrent: TorrentId) {
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         if !self.config.discovery.tracker {
             return;
         }
-        for url in state.trackers.clone() {
-            if !url.starts_with("http://") && !url.starts_with("https://") {
-                let why = "it is not asked, because only HTTP trackers can name peers that speak libp2p";
-                let message = format!("tracker {url}: {why}");
-                if state.on_tracker_silent(url) {
-                    state.tell(TorrentEvent::Warning(message));
-                }
-                continue;
-            }
+        for (group, trackers) in state.trackers.iter().enumerate() {
             for info_hash in state.names.wire() {
-                if !state.announced.insert((url.clone(), info_hash)) {
+                if !state.announced.insert((group, info_hash)) {
                     continue;
                 }
                 let announcer = Announcer {
                     torrent,
                     info_hash,
-                    url: url.clone(),
+                    trackers: trackers.clone(),
                     keypair: self.identity.keypair().clone(),
                     peer_id: self.handshake_id.peer_id,
                     addresses: self.addresses.subscribe(),
@@ -216,8 +205,7 @@ impl NodeLoop {
                     client: self.tracker_client.clone(),
                     events: self.tracker_events.sender.clone(),
                     stop: state.stop.subscribe(),
-                    tracker_id: None,
-                    was_missing: false,
+                    completion: Completion::default(),
                 };
                 state.announcers.spawn(announcer.run());
             }

@@ -9,7 +9,10 @@ fuzz_target!(|packet: &[u8]| {
         if let Ok(response) = Response::decode(packet, family) {
             let written = response.encode();
             assert!(written.len() <= RESPONSE_BYTES);
-            if packet.len() <= RESPONSE_BYTES && family == Family::V4 {
+            // libp2p peers that do not fit when written our way are left out; see `udp_libp2p`.
+            let names_libp2p =
+                matches!(&response, Response::Announce { announced, .. } if announced.libp2p.is_some());
+            if packet.len() <= RESPONSE_BYTES && family == Family::V4 && !names_libp2p {
                 assert_eq!(Response::decode(&written, family), Ok(response));
             }
         }

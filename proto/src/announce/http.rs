@@ -29,6 +29,10 @@ pub use response::{
 pub use scrape::{ScrapeRequest, ScrapeResponse, Scraped};
 pub use url::{announce_url, scrape_url};
 
+pub(super) use query::{append, pairs};
+pub(super) use request::decode_record;
+pub(super) use response::{Libp2p, Libp2pEntry, count, libp2p_peers};
+
 /// Longest query string read, in bytes: a scrape of 74 hashes and the largest announce both fit.
 pub const QUERY_BYTES: usize = 8 * 1024;
 

@@ -3,7 +3,12 @@
 //! A tracker answers nobody whose address it has not seen working: a client first asks for a
 //! connection id, which only arrives if the client's address is its own, and shows it with every later
 //! request.
+//!
+//! An announce of a peer that speaks libp2p alone has port 0, and at the end of its URL (BEP 41) the same
+//! `lp2p=1` and `lp2p_rec` as over HTTP. A tracker that knows them answers with libp2p peers in place of
+//! addresses; one that does not sees a URL it has no use for. Answers to everybody else stay as they are.
 
+mod extension;
 mod options;
 mod request;
 mod response;
@@ -11,6 +16,7 @@ mod response;
 #[cfg(test)]
 mod tests;
 
+pub use extension::{Libp2pAnswer, url_data};
 pub use request::{Announce, Request, RequestError};
 pub use response::{Announced, Family, Response, ResponseError};
 

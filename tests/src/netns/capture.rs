@@ -84,6 +84,10 @@ fn note(seen: &mut Seen, line: &str) {
 /// Whether a kernel sends such a packet whatever its programs do: IPv6 looks for routers, announces groups
 /// and addresses of its own, and answers who asks for them. A group that a program joined is no such case.
 fn is_of_the_kernel(packet: &[u8]) -> bool {
+    // Errors (ICMP) that the kernel sends to its own sockets; no process of ours can send any.
+    if packet.get(12..14) == Some(&[8, 0]) && packet.get(ETHERNET + 9) == Some(&1) {
+        return true;
+    }
     let Some((header, mut rest)) = packet.get(ETHERNET..).and_then(|ip| ip.split_at_checked(IPV6)) else {
         return false;
     };

@@ -131,7 +131,8 @@ fn to_response(
     }
 }
 
-fn libp2p_peer(progress: Progress, contact: &Contact, viewer: IpAddr) -> Libp2pPeer {
+/// A libp2p peer as it is told to a client at `viewer`, whatever the client asks over.
+pub(crate) fn libp2p_peer(progress: Progress, contact: &Contact, viewer: IpAddr) -> Libp2pPeer {
     Libp2pPeer {
         addresses: contact.addresses_for(viewer).map(<[u8]>::to_vec).collect(),
         flags: PeerFlags {

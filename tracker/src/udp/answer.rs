@@ -1,14 +1,33 @@
 //! One packet, at most one answer. What is malformed, or shows no connection id of ours, is not answered:
 //! its sender's address may be somebody else's.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use samara_proto::announce::Event;
-use samara_proto::announce::udp::{self, Announced, Family, Request, Response, TransactionId};
+use samara_proto::announce::http::{Libp2pPeers, QueryError};
+use samara_proto::announce::udp::{self, Announced, Family, Libp2pAnswer, Request, Response, TransactionId};
+use samara_proto::record::{RecordError, SignedRecord};
+use thiserror::Error;
 
 use super::connection_id::ConnectionIds;
-use crate::registry::{Announce, Progress, TcpContact, Wants};
-use crate::service::Service;
+use crate::http::libp2p_peer;
+use crate::registry::{self, Announce, Contact, Progress, TcpContact, Wants};
+use crate::service::{Service, ServiceError};
+
+/// libp2p peers looked up for an answer, of which those that fit are told: usual records leave room for four.
+const LIBP2P_PEERS: u32 = 16;
+
+/// Why an announce is answered with an error.
+#[derive(Debug, Error)]
+enum Refused {
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    #[error("lp2p_rec: {0}")]
+    Record(#[from] RecordError),
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+}
 
 pub(super) struct Answerer<'a> {
     service: &'a Service,
@@ -56,39 +75,66 @@ impl<'a> Answerer<'a> {
         announce: &udp::Announce,
         from: SocketAddr,
     ) -> Response {
-        let family = Family::of(from);
-        let most = u32::try_from(family.peers()).unwrap_or(u32::MAX);
-        let request = Announce {
-            info_hash: announce.info_hash,
-            source: from.ip().to_canonical(),
-            tcp: (announce.port != 0)
-                .then_some(TcpContact { port: announce.port, peer_id: announce.peer_id }),
-            libp2p: None,
-            progress: match (announce.left, announce.event) {
-                (0, _) => Progress::Seed,
-                (_, Event::Paused) => Progress::PartialSeed,
-                _ => Progress::Downloader,
-            },
-            event: announce.event,
-            num_want: announce.num_want.map(|wanted| wanted.min(most)),
-            wants: Wants { v4: family == Family::V4, v6: family == Family::V6, libp2p: false },
-        };
-        match self.service.announce(&request) {
+        let counts = &self.service.metrics.udp;
+        match self.announced(announce, from) {
             Ok(announced) => {
-                self.service.metrics.udp.announces.add_one();
-                let counts = announced.swarm.counts;
-                let announced = Announced {
-                    interval_secs: announced.interval_secs,
-                    leechers: counts.incomplete,
-                    seeders: counts.complete,
-                    peers: announced.peers.into_iter().map(|peer| peer.address).collect(),
-                };
+                counts.announces.add_one();
                 Response::Announce { transaction_id, announced }
             }
-            Err(error) => {
-                self.service.metrics.udp.failures.add_one();
-                Response::Error { transaction_id, message: error.to_string() }
+            Err(refused) => {
+                match refused {
+                    Refused::Query(_) | Refused::Record(_) => counts.malformed.add_one(),
+                    Refused::Service(_) => counts.failures.add_one(),
+                }
+                Response::Error { transaction_id, message: refused.to_string() }
             }
         }
     }
+
+    fn announced(&self, announce: &udp::Announce, from: SocketAddr) -> Result<Announced, Refused> {
+        let source = from.ip().to_canonical();
+        let record = announce.libp2p_record()?.map(|record| SignedRecord::verify(&record)).transpose()?;
+        let asks_for_libp2p = record.is_some();
+        let announced = self.service.announce(&to_announce(announce, record, from))?;
+        let swarm = announced.swarm.counts;
+        Ok(Announced {
+            interval_secs: announced.interval_secs,
+            leechers: swarm.incomplete,
+            seeders: swarm.complete,
+            libp2p: asks_for_libp2p.then(|| to_libp2p(&announced, source)),
+            peers: announced.peers.into_iter().map(|peer| peer.address).collect(),
+        })
+    }
+}
+
+fn to_announce(announce: &udp::Announce, record: Option<SignedRecord>, from: SocketAddr) -> Announce {
+    let (source, family) = (from.ip().to_canonical(), Family::of(from));
+    let most = match record {
+        Some(_) => LIBP2P_PEERS,
+        None => u32::try_from(family.peers()).unwrap_or(u32::MAX),
+    };
+    let wants = match record {
+        Some(_) => Wants { v4: false, v6: false, libp2p: true },
+        None => Wants { v4: family == Family::V4, v6: family == Family::V6, libp2p: false },
+    };
+    Announce {
+        info_hash: announce.info_hash,
+        source,
+        tcp: (announce.port != 0).then_some(TcpContact { port: announce.port, peer_id: announce.peer_id }),
+        libp2p: record.map(|record| Arc::new(Contact::new(record, source))),
+        progress: match (announce.left, announce.event) {
+            (0, _) => Progress::Seed,
+            (_, Event::Paused) => Progress::PartialSeed,
+            _ => Progress::Downloader,
+        },
+        event: announce.event,
+        num_want: announce.num_want.map(|wanted| wanted.min(most)),
+        wants,
+    }
+}
+
+fn to_libp2p(announced: &registry::Announced, viewer: IpAddr) -> Libp2pAnswer {
+    let peers = announced.libp2p.iter().map(|(progress, contact)| libp2p_peer(*progress, contact, viewer));
+    let libp2p = Libp2pPeers { bootstrap: Vec::new(), peers: peers.collect() };
+    Libp2pAnswer { min_interval_secs: Some(announced.min_interval_secs), libp2p }
 }

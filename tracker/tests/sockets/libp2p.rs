@@ -18,17 +18,20 @@ fn announce(record: Option<&[u8]>) -> AnnounceRequest {
     }
 }
 
-fn record(byte: u8, seq: u64) -> SignedRecord {
+pub(super) fn record(byte: u8, seq: u64) -> SignedRecord {
     record_of(byte, seq, &[&format!("/ip4/127.0.0.1/udp/{}/quic-v1", 1000 + u16::from(byte))])
 }
 
-fn record_of(byte: u8, seq: u64, addresses: &[&str]) -> SignedRecord {
+pub(super) fn record_of(byte: u8, seq: u64, addresses: &[&str]) -> SignedRecord {
     let key = Keypair::ed25519_from_bytes([byte; 32]).unwrap();
     let addresses: Vec<_> = addresses.iter().map(|address| address.parse().unwrap()).collect();
     SignedRecord::sign(&key, seq, &addresses).unwrap()
 }
 
-async fn answer_to(tracker: &Tracker, request: &AnnounceRequest) -> Result<AnnounceResponse, AnswerError> {
+pub(super) async fn answer_to(
+    tracker: &Tracker,
+    request: &AnnounceRequest,
+) -> Result<AnnounceResponse, AnswerError> {
     AnnounceResponse::decode(&get(tracker, &format!("/announce?{}", request.to_query())).await.body)
 }
 

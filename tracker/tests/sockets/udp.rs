@@ -1,5 +1,7 @@
 //! Announce and scrape over UDP.
 
+mod libp2p;
+
 use std::net::IpAddr;
 
 use samara_proto::announce::udp::{

@@ -34,6 +34,7 @@ fn every_command_of_the_contract_is_accepted() {
     for line in [
         "samara create p -o o.torrent --format v2 --piece-length 1MiB --tracker http://a/ --private --comment c",
         "samara show magnet:?xt=urn:btih:00",
+        "samara show x.torrent --scrape",
         "samara verify x.torrent dir",
         "samara seed p --data d --tracker http://a/ --tracker udp://b:1 --listen /ip4/127.0.0.1/tcp/0",
         "samara get x y -o d --tracker http://a/ --exit",

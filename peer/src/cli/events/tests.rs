@@ -55,6 +55,8 @@ fn progress_has_the_contract_s_fields() {
         bytes_total: 2,
         down_rate: 3,
         up_rate: 4,
+        bytes_received: 6,
+        bytes_sent: 7,
         peers: 5,
         interested_peers: 6,
         stage: Stage::Assisted,
@@ -65,7 +67,8 @@ fn progress_has_the_contract_s_fields() {
     check(
         Event::progress(which(), &progress),
         json!({"event": "progress", "name": "big.bin", "infohash_v1": "11", "infohash_v2": null,
-               "bytes_done": 1, "bytes_total": 2, "down_rate": 3, "up_rate": 4, "peers": 5,
+               "bytes_done": 1, "bytes_total": 2, "down_rate": 3, "up_rate": 4,
+               "bytes_received": 6, "bytes_sent": 7, "peers": 5,
                "stage": "assisted", "autonomy": 0.5, "named_by": {"pex": 4, "dht": 1}}),
     );
 }
@@ -137,12 +140,27 @@ fn show_prints_null_where_a_link_does_not_know() {
         comment: None,
         created_by: None,
         peers: vec![],
+        swarm: None,
     };
     assert_eq!(
         serde_json::to_value(shown).unwrap(),
         json!({"name": null, "infohash_v1": "11", "infohash_v2": null, "piece_length": null, "pieces": null,
                "total_size": null, "private": null, "trackers": [], "magnet": "magnet:?", "files": null,
                "comment": null, "created_by": null, "peers": []}),
+    );
+}
+
+#[test]
+fn what_a_tracker_says_is_figures_or_an_error() {
+    let tracker = || "udp://127.0.0.1:1".to_owned();
+    let said = [
+        ShownSwarm::Figures { tracker: tracker(), seeds: 1, leeches: 2, completed: 3 },
+        ShownSwarm::Error { tracker: tracker(), error: "no answer".into() },
+    ];
+    assert_eq!(
+        serde_json::to_value(said).unwrap(),
+        json!([{"tracker": "udp://127.0.0.1:1", "seeds": 1, "leeches": 2, "completed": 3},
+               {"tracker": "udp://127.0.0.1:1", "error": "no answer"}]),
     );
 }
 

@@ -1,17 +1,22 @@
-//! Announces to one HTTP tracker for one torrent, for as long as the torrent is taken part in.
+//! Announces one torrent to a group of trackers, HTTP and UDP, for as long as the torrent is taken part in.
 
 mod client;
+mod pace;
+mod tiers;
+mod udp;
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use libp2p::identity::Keypair;
 use libp2p::{Multiaddr, PeerId};
-use rand::RngExt;
 use samara_proto::announce::Event;
-use samara_proto::announce::http::{AnnounceRequest, AnnounceResponse, RetryIn};
+use samara_proto::announce::http::{AnnounceRequest, AnnounceResponse};
 use samara_proto::infohash::InfoHash;
 use samara_proto::limits::RECORD_ADDRESSES;
 use samara_proto::record::SignedRecord;
@@ -19,25 +24,23 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 pub use client::{Client, ClientError};
+pub use tiers::{Tiers, Tracker, TrackerKey};
 
 use super::Discovered;
 use super::policy::is_believable;
 use crate::engine::event::{Source, TorrentId};
 use crate::net::address::{Reach, is_link_local, reach, reach_of};
+use pace::{Pace, RETRY_MAX, retry_wait};
 
-/// First wait after a tracker failed; doubled each time.
-const RETRY_FIRST: Duration = Duration::from_secs(2);
-/// Longest wait after a tracker failed.
-const RETRY_MAX: Duration = Duration::from_secs(300);
-/// Never ask sooner than this, whatever the tracker allows.
-const INTERVAL_FLOOR: Duration = Duration::from_secs(5);
+/// A tracker that has not answered by then is asked on, but others of its group are asked too.
+const PATIENCE: Duration = Duration::from_secs(4);
 /// A leech without a single peer asks again this soon, if the tracker allows it; then less and less often.
 const LONELY_INTERVAL: Duration = Duration::from_secs(15);
-/// A swarm that needs the tracker asks this many times as often as the tracker wants at the least, if the
-/// tracker allows it.
-const NEED: u32 = 4;
 /// How often figures are looked at between announces.
 const POLL: Duration = Duration::from_secs(1);
+/// Bytes of addresses told over UDP: with them the request fits a packet on every path, and so do others' records
+/// in the answer. It is eight usual ones.
+const UDP_ADDRESSES_BYTES: usize = 384;
 /// Peers asked for at once.
 const NUM_WANT: u32 = 50;
 
@@ -82,7 +85,7 @@ impl Figures {
 pub enum TrackerEvent {
     /// It named somebody.
     Found(Discovered),
-    /// It stopped answering, or refuses us; said once until it answers again.
+    /// It stopped answering, refuses us, or names no peers of use; said once until it does again.
     Failed {
         /// The torrent it was asked about.
         torrent: TorrentId,
@@ -91,7 +94,7 @@ pub enum TrackerEvent {
         /// For the user.
         message: String,
     },
-    /// It answers again.
+    /// It is of use again.
     Recovered {
         /// The torrent it was asked about.
         torrent: TorrentId,
@@ -120,8 +123,8 @@ pub struct Announcer {
     pub torrent: TorrentId,
     /// One of its 20-byte names.
     pub info_hash: InfoHash,
-    /// The announce URL.
-    pub url: String,
+    /// The trackers, of which one is enough.
+    pub trackers: Tiers,
     /// Signs our addresses.
     pub keypair: Keypair,
     /// Our 20-byte id.
@@ -138,11 +141,21 @@ pub struct Announcer {
     pub events: mpsc::Sender<TrackerEvent>,
     /// Turns true when the torrent is left.
     pub stop: watch::Receiver<bool>,
-    /// What the tracker wants to be told next time; nothing in the beginning.
-    pub tracker_id: Option<Vec<u8>>,
-    /// Something was missing since the tracker was last told of completion; false in the beginning.
-    pub was_missing: bool,
+    /// How far it has come with telling trackers of completion; the default in the beginning.
+    pub completion: Completion,
 }
+
+/// What is still to be told of a download that ends.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Completion {
+    /// Something was missing since a tracker was last told.
+    was_missing: bool,
+    /// Nothing is missing any more, and no tracker was told yet.
+    is_news: bool,
+}
+
+/// An answer, and where it came from.
+type Answered = Result<(AnnounceResponse, Option<SocketAddr>), ClientError>;
 
 impl Announcer {
     /// Announces until told to stop, then once more to say goodbye.
@@ -152,65 +165,141 @@ impl Announcer {
         if self.addresses.wait_for(|list| !list.is_empty()).await.is_err() {
             return;
         }
-        let mut event = Event::Started;
-        let mut failures = 0;
         let mut lonely_wait = LONELY_INTERVAL;
         loop {
             let asked = Instant::now();
-            let answer = tokio::select! {
-                answer = self.announce(event) => answer,
+            let pace = tokio::select! {
+                pace = self.ask_around() => pace,
                 _ = stop.wait_for(|stop| *stop) => break,
-            };
-            let pace = match answer {
-                Ok((mut answer, from)) => {
-                    if answer.tracker_id.is_some() {
-                        self.tracker_id = answer.tracker_id.take();
-                    }
-                    if failures > 0 {
-                        let message = format!("tracker {} answers again", self.url);
-                        self.tell(TrackerEvent::Recovered {
-                            torrent: self.torrent,
-                            url: self.url.clone(),
-                            message,
-                        })
-                        .await;
-                    }
-                    failures = 0;
-                    event = Event::None;
-                    self.on_answer(answer, from).await
-                }
-                Err(error) => {
-                    failures += 1;
-                    let wait = retry_wait(&error, failures);
-                    if failures == 1 {
-                        let message = format!(
-                            "tracker {}: {error}; trying again in {} s, and peers already known stay",
-                            self.url,
-                            wait.as_secs().max(1)
-                        );
-                        self.tell(TrackerEvent::Failed {
-                            torrent: self.torrent,
-                            url: self.url.clone(),
-                            message,
-                        })
-                        .await;
-                    }
-                    Pace { needed: wait, longest: wait, lonely: wait }
-                }
             };
             let lonely = self.figures.links.load(Ordering::Relaxed) == 0;
             lonely_wait = if lonely { (lonely_wait * 2).min(RETRY_MAX) } else { LONELY_INTERVAL };
             let due_if_lonely = asked + pace.lonely.max(lonely_wait / 2);
-            if !self.pause(asked, pace.jittered(), due_if_lonely).await {
+            let pace = pace.jittered(&mut rand::rng());
+            if !self.pause(asked, pace, due_if_lonely).await {
                 break;
             }
-            if self.was_missing && self.figures.completeness() == Completeness::Whole {
-                self.was_missing = false;
-                event = Event::Completed;
+            let completion = &mut self.completion;
+            if completion.was_missing && self.figures.completeness() == Completeness::Whole {
+                *completion = Completion { was_missing: false, is_news: true };
             }
         }
-        // A goodbye that does not arrive costs nothing: the entry expires.
-        let _ = self.announce(Event::Stopped).await;
+        self.say_goodbye().await;
+    }
+
+    /// Asks one tracker after the other until one is of use, and gives the pace that it asks for. One that lets
+    /// us wait is asked on, while the next is asked too: whichever answers first will do.
+    async fn ask_around(&mut self) -> Pace {
+        let mut next: VecDeque<TrackerKey> = self.trackers.due(Instant::now()).collect();
+        let mut asked = FuturesUnordered::new();
+        while let Some(key) = next.pop_front() {
+            asked.push(self.ask(key));
+            loop {
+                let answered = tokio::select! {
+                    Some(answered) = asked.next() => Some(answered),
+                    () = tokio::time::sleep(PATIENCE), if !next.is_empty() => None,
+                    else => break,
+                };
+                let Some((key, answered)) = answered else {
+                    self.on_slow(key).await;
+                    break;
+                };
+                if let Some(pace) = self.on_answered(key, answered).await {
+                    return pace;
+                }
+                if !next.is_empty() {
+                    break;
+                }
+            }
+        }
+        let next_due = self.trackers.next_due();
+        Pace::after(next_due.map_or(RETRY_MAX, |at| at.saturating_duration_since(Instant::now())))
+    }
+
+    fn ask(&self, key: TrackerKey) -> impl Future<Output = (TrackerKey, Answered)> + use<> {
+        let tracker = self.trackers.get(key);
+        let event = match tracker.is_told {
+            false => Event::Started,
+            true if self.completion.is_news => Event::Completed,
+            true => Event::None,
+        };
+        let announce = self.announce(tracker, event);
+        async move { (key, announce.await) }
+    }
+
+    /// A tracker is not waited for any longer before others are asked.
+    async fn on_slow(&mut self, key: TrackerKey) {
+        let message = format!(
+            "no answer in {} s; the next one is asked, and peers already known stay",
+            PATIENCE.as_secs()
+        );
+        self.report(key, message).await;
+    }
+
+    /// Takes note of what a tracker said; gives the pace that it asks for if it is of use.
+    async fn on_answered(&mut self, key: TrackerKey, answered: Answered) -> Option<Pace> {
+        let error = match answered {
+            Ok((answer, from)) if answer.libp2p.is_some() => {
+                return Some(self.on_useful(key, answer, from).await);
+            }
+            Ok((answer, _)) => {
+                self.trackers.get_mut(key).is_told = true;
+                let wait = Pace::asked_for(answer.interval_secs, answer.min_interval_secs).useless();
+                self.trackers.on_failure(key, Instant::now() + wait);
+                self.report(key, "it answers, but knows no peers that speak libp2p".to_owned()).await;
+                return None;
+            }
+            Err(error) => error,
+        };
+        let failures = self.trackers.get(key).failures.saturating_add(1);
+        let wait = retry_wait(&error, failures, &mut rand::rng());
+        self.trackers.on_failure(key, Instant::now() + wait);
+        let next = match error {
+            ClientError::Unusable(_) => "it is not asked again".to_owned(),
+            _ => format!("trying again in {} s, and peers already known stay", wait.as_secs().max(1)),
+        };
+        self.report(key, format!("{error}; {next}")).await;
+        None
+    }
+
+    async fn on_useful(
+        &mut self,
+        key: TrackerKey,
+        mut answer: AnnounceResponse,
+        from: Option<SocketAddr>,
+    ) -> Pace {
+        self.trackers.on_answer(key);
+        self.completion.is_news = false;
+        let tracker = self.trackers.get_mut(key);
+        tracker.is_told = true;
+        if answer.tracker_id.is_some() {
+            tracker.tracker_id = answer.tracker_id.take();
+        }
+        if std::mem::take(&mut tracker.is_reported) {
+            let url = tracker.url.clone();
+            let message = format!("tracker {url} answers again");
+            self.tell(TrackerEvent::Recovered { torrent: self.torrent, url, message }).await;
+        }
+        self.on_answer(answer, from).await
+    }
+
+    /// Says once that a tracker is of no use now.
+    async fn report(&mut self, key: TrackerKey, why: String) {
+        let tracker = self.trackers.get_mut(key);
+        if std::mem::replace(&mut tracker.is_reported, true) {
+            return;
+        }
+        let url = tracker.url.clone();
+        let message = format!("tracker {url}: {why}");
+        self.tell(TrackerEvent::Failed { torrent: self.torrent, url, message }).await;
+    }
+
+    /// Tells those that were told that we take part that we do not any more. A goodbye that does not arrive
+    /// costs nothing: the entry expires.
+    async fn say_goodbye(&self) {
+        let told = self.trackers.trackers().filter(|tracker| tracker.is_told);
+        let goodbyes = told.map(|tracker| self.announce(tracker, Event::Stopped));
+        goodbyes.collect::<FuturesUnordered<_>>().map(drop).collect::<()>().await;
     }
 
     /// Waits for the next announce; false when the torrent was left meanwhile. Completion does not wait.
@@ -225,7 +314,7 @@ impl Announcer {
             let now = Instant::now();
             let due = asked + pace.wait(self.figures.autonomy_permille.load(Ordering::Relaxed));
             let completeness = self.figures.completeness();
-            self.was_missing |= completeness == Completeness::Missing;
+            self.completion.was_missing |= completeness == Completeness::Missing;
             let lonely =
                 completeness != Completeness::Whole && self.figures.links.load(Ordering::Relaxed) == 0;
             let completed = before != Completeness::Whole && completeness == Completeness::Whole;
@@ -235,10 +324,9 @@ impl Announcer {
         }
     }
 
-    async fn announce(&self, event: Event) -> Result<(AnnounceResponse, Option<SocketAddr>), ClientError> {
-        let addresses = addresses_for(&self.url, &self.addresses.borrow());
-        let record = SignedRecord::sign(&self.keypair, seconds_since_1970(), &addresses)
-            .map_err(|error| ClientError::Unusable(error.to_string()))?;
+    fn announce(&self, tracker: &Tracker, event: Event) -> impl Future<Output = Answered> + use<> {
+        let addresses = addresses_for(&tracker.url, &self.addresses.borrow());
+        let record = SignedRecord::sign(&self.keypair, seconds_since_1970(), &addresses);
         let left = match self.figures.left.load(Ordering::Relaxed) {
             u64::MAX => None,
             left => Some(left),
@@ -251,12 +339,16 @@ impl Announcer {
             event,
             num_want: (event != Event::Stopped).then_some(NUM_WANT),
             compact: true,
-            record: Some(record.as_bytes().to_vec()),
             wants_libp2p: true,
-            tracker_id: self.tracker_id.clone(),
+            tracker_id: tracker.tracker_id.clone(),
             ..AnnounceRequest::new(self.info_hash, self.peer_id)
         };
-        self.client.announce(&self.url, &request).await
+        let (client, url) = (self.client.clone(), tracker.url.clone());
+        async move {
+            let record = record.map_err(|error| ClientError::Unusable(error.to_string()))?;
+            let request = AnnounceRequest { record: Some(record.as_bytes().to_vec()), ..request };
+            client.announce(&url, &request).await
+        }
     }
 
     /// Passes on who was named by a tracker at `from`; gives the pace it asks for.
@@ -277,7 +369,7 @@ impl Announcer {
             let record = match SignedRecord::verify(&entry.record) {
                 Ok(record) => record,
                 Err(error) => {
-                    tracing::debug!(%error, url = self.url, "a peer record from the tracker is not valid");
+                    tracing::debug!(%error, ?from, "a peer record from the tracker is not valid");
                     continue;
                 }
             };
@@ -308,7 +400,8 @@ impl Announcer {
 /// The addresses worth telling the tracker at `url`, as many as a record holds. A tracker on this machine
 /// serves this machine first; any other has no use for addresses that mean somebody else to everybody.
 fn addresses_for(url: &str, all: &[Multiaddr]) -> Vec<Multiaddr> {
-    let is_here = reqwest::Url::parse(url).ok().and_then(|url| url.host_str().map(is_this_machine));
+    let parsed = reqwest::Url::parse(url).ok();
+    let is_here = parsed.as_ref().and_then(|url| url.host_str().map(is_this_machine));
     let mut useful: Vec<Multiaddr> = all.iter().filter(|address| !is_link_local(address)).cloned().collect();
     if is_here == Some(true) {
         useful.sort_by_key(|address| reach(address) != Reach::ThisMachine);
@@ -316,54 +409,20 @@ fn addresses_for(url: &str, all: &[Multiaddr]) -> Vec<Multiaddr> {
         useful.retain(|address| reach(address) != Reach::ThisMachine);
     }
     useful.truncate(RECORD_ADDRESSES);
+    if parsed.is_some_and(|url| url.scheme() == "udp") {
+        let mut room = UDP_ADDRESSES_BYTES;
+        useful.retain(|address| {
+            let left = room.checked_sub(address.len());
+            room = left.unwrap_or(room);
+            left.is_some()
+        });
+    }
     useful
 }
 
 fn is_this_machine(host: &str) -> bool {
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
-fn retry_wait(error: &ClientError, failures: u32) -> Duration {
-    match error.retry_in() {
-        Some(RetryIn::Minutes(minutes)) => Duration::from_secs(60 * u64::from(minutes.clamp(1, 1440))),
-        Some(RetryIn::Never) => Duration::from_secs(24 * 3600),
-        None => RETRY_FIRST.saturating_mul(1 << failures.min(8)).min(RETRY_MAX) / 2,
-    }
-}
-
-/// How long to wait until the next announce.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Pace {
-    /// While the tracker is the only way to find peers.
-    needed: Duration,
-    /// When it could vanish: the longest wait it asks for.
-    longest: Duration,
-    /// The least, for a leech that has nobody.
-    lonely: Duration,
-}
-
-impl Pace {
-    fn asked_for(interval_secs: u32, min_interval_secs: Option<u32>) -> Self {
-        let lonely = Duration::from_secs(min_interval_secs.unwrap_or(0).into()).max(INTERVAL_FLOOR);
-        let longest =
-            Duration::from_secs(interval_secs.into()).clamp(lonely, Duration::from_secs(7200).max(lonely));
-        // Coming back early is welcome only where the tracker says how early.
-        let needed = if min_interval_secs.is_some() { (longest / NEED).max(lonely) } else { longest };
-        Self { needed, longest, lonely }
-    }
-
-    /// The wait of a swarm with so much autonomy.
-    fn wait(&self, autonomy_permille: u64) -> Duration {
-        let share = autonomy_permille.min(1000) as f64 / 1000.0;
-        self.needed + self.longest.saturating_sub(self.needed).mul_f64(share)
-    }
-
-    /// Ten percent more or less, so that a swarm does not announce in step.
-    fn jittered(self) -> Self {
-        let factor = rand::rng().random_range(0.9..1.1);
-        Self { needed: self.needed.mul_f64(factor), longest: self.longest.mul_f64(factor), ..self }
-    }
 }
 
 /// Orders our records; later ones replace earlier ones at the tracker, over restarts too.
@@ -399,25 +458,5 @@ mod tests {
         for url in ["http://192.0.2.1/announce", "http://example.org/announce"] {
             assert!(!addresses_for(url, &many()).contains(&loopback), "{url}");
         }
-    }
-
-    #[test]
-    fn the_less_a_swarm_needs_its_tracker_the_less_it_asks() {
-        let secs = |pace: Pace, permille| pace.wait(permille).as_secs();
-        let pace = Pace::asked_for(1800, Some(60));
-        assert_eq!([0, 500, 1000, 5000].map(|permille| secs(pace, permille)), [450, 1125, 1800, 1800]);
-        let strict = Pace::asked_for(1800, Some(900));
-        assert_eq!([0, 1000].map(|permille| secs(strict, permille)), [900, 1800]);
-        let silent = Pace::asked_for(1800, None);
-        assert_eq!([0, 1000].map(|permille| secs(silent, permille)), [1800, 1800]);
-        let hasty = Pace::asked_for(0, None);
-        assert_eq!(secs(hasty, 0), INTERVAL_FLOOR.as_secs());
-    }
-
-    #[test]
-    fn waits_after_failures_double_up_to_a_bound() {
-        let error = ClientError::TooLong;
-        let waits: Vec<u64> = [1, 2, 3, 20].map(|n| retry_wait(&error, n).as_secs()).into();
-        assert_eq!(waits, [2, 4, 8, 150]);
     }
 }

@@ -35,7 +35,7 @@ pub enum QueryError {
 }
 
 /// The pairs of a query in order, keys as found, values still encoded.
-pub(super) fn pairs(query: &[u8]) -> Result<impl Iterator<Item = (&[u8], &[u8])>, QueryError> {
+pub(in crate::announce) fn pairs(query: &[u8]) -> Result<impl Iterator<Item = (&[u8], &[u8])>, QueryError> {
     if query.len() > QUERY_BYTES {
         return Err(QueryError::TooLong);
     }
@@ -64,7 +64,7 @@ pub(super) fn decode_number(value: &[u8]) -> Option<u64> {
 }
 
 /// Appends `key=value`, with `&` before it unless it is the first.
-pub(super) fn append(query: &mut String, key: &str, value: &[u8]) {
+pub(in crate::announce) fn append(query: &mut String, key: &str, value: &[u8]) {
     if !query.is_empty() {
         query.push('&');
     }

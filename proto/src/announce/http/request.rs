@@ -202,7 +202,8 @@ fn decode_tracker_id(value: &[u8]) -> Option<Vec<u8>> {
     Some(decode(value).into_owned()).filter(|id| id.len() <= TRACKER_ID_BYTES)
 }
 
-fn decode_record(value: &[u8]) -> Result<Vec<u8>, QueryError> {
+/// The bytes of a signed record as a query carries them.
+pub(in crate::announce) fn decode_record(value: &[u8]) -> Result<Vec<u8>, QueryError> {
     let text = decode(value);
     let unpadded = text.strip_suffix(b"==").or(text.strip_suffix(b"=")).unwrap_or(&text);
     match BASE64URL_NOPAD.decode(unpadded) {

@@ -3,7 +3,9 @@
 mod decode;
 mod encode;
 
-pub(super) use decode::{count, scan_answer};
+pub(super) use decode::scan_answer;
+pub(in crate::announce) use decode::{count, libp2p_peers};
+pub(in crate::announce) use encode::{Libp2p, Libp2pEntry};
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -55,9 +55,9 @@ pub struct Announce {
     pub key: u32,
     /// How many peers it asks for; `None` (any negative number) leaves that to the tracker.
     pub num_want: Option<u32>,
-    /// The TCP port it listens on.
+    /// The TCP port it listens on; 0 if it cannot be reached that way.
     pub port: u16,
-    /// Path and query of the announce URL (BEP 41), empty if the client sent none.
+    /// Path and query of the announce URL (BEP 41), empty if the client sent none. See [`url_data`](super::url_data).
     pub url_data: Vec<u8>,
 }
 

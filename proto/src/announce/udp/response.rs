@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use thiserror::Error;
 
+use super::extension::Libp2pAnswer;
 use super::{ConnectionId, PEERS_V4, PEERS_V6, RESPONSE_BYTES, Reader, SCRAPE_HASHES, TransactionId, action};
 use crate::announce::{SwarmCounts, text};
 
@@ -79,6 +80,8 @@ pub struct Announced {
     pub seeders: u32,
     /// Peers, all of the packet's family.
     pub peers: Vec<SocketAddr>,
+    /// What a client that asked for libp2p peers gets in place of `peers`.
+    pub libp2p: Option<Libp2pAnswer>,
 }
 
 /// Why a packet is no answer.
@@ -167,16 +170,21 @@ impl Announced {
         let interval_secs = reader.u32()?;
         let leechers = reader.u32()?;
         let seeders = reader.u32()?;
+        let libp2p = Libp2pAnswer::read(reader.rest);
         let peers = match family {
+            _ if libp2p.is_some() => Vec::new(),
             Family::V4 => read_v4(reader.rest),
             Family::V6 => read_v6(reader.rest),
         };
-        Some(Self { interval_secs, leechers, seeders, peers })
+        Some(Self { interval_secs, leechers, seeders, peers, libp2p })
     }
 
     fn append(&self, packet: &mut Vec<u8>) {
         for number in [self.interval_secs, self.leechers, self.seeders] {
             packet.extend(number.to_be_bytes());
+        }
+        if let Some(libp2p) = &self.libp2p {
+            return libp2p.append(packet);
         }
         let Some(first) = self.peers.first() else { return };
         let family = Family::of(*first);

@@ -1,5 +1,7 @@
 //! BEP 15 and BEP 41, byte by byte.
 
+mod extension;
+
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use proptest::collection::vec;
@@ -161,7 +163,7 @@ fn an_announces_answer_is_as_bep_15_lays_it_out() {
         SocketAddr::from((Ipv4Addr::LOCALHOST, 6881)),
         SocketAddr::from((Ipv4Addr::new(10, 0, 0, 2), 80)),
     ];
-    let announced = Announced { interval_secs: 1800, leechers: 2, seeders: 1, peers };
+    let announced = Announced { interval_secs: 1800, leechers: 2, seeders: 1, peers, libp2p: None };
     let response = Response::Announce { transaction_id: TransactionId(3), announced };
     assert_eq!(response.encode(), packet);
     assert_eq!(Response::decode(&packet, Family::V4), Ok(response));
@@ -197,7 +199,7 @@ fn no_answer_outgrows_the_smallest_ipv6_packet() {
     let v4 = vec![SocketAddr::from(([1, 2, 3, 4], 5)); 1000];
     let v6 = vec![SocketAddr::from((Ipv6Addr::LOCALHOST, 5)); 1000];
     for (peers, fit) in [(v4, 202), (v6, 67)] {
-        let announced = Announced { interval_secs: 1, leechers: 2, seeders: 3, peers };
+        let announced = Announced { interval_secs: 1, leechers: 2, seeders: 3, peers, libp2p: None };
         let response = Response::Announce { transaction_id: TransactionId(3), announced };
         let packet = response.encode();
         assert!(packet.len() <= RESPONSE_BYTES);
@@ -258,7 +260,13 @@ fn any_response(family: Family) -> impl Strategy<Value = Response> {
             .boxed(),
     };
     let announced = (any::<[u32; 3]>(), vec(peer, 0..=family.peers())).prop_map(
-        |([interval_secs, leechers, seeders], peers)| Announced { interval_secs, leechers, seeders, peers },
+        |([interval_secs, leechers, seeders], peers)| Announced {
+            interval_secs,
+            leechers,
+            seeders,
+            peers,
+            libp2p: None,
+        },
     );
     let counts = any::<[u32; 3]>().prop_map(|[complete, downloaded, incomplete]| SwarmCounts {
         complete,

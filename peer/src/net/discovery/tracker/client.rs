@@ -1,16 +1,24 @@
-//! One HTTP announce: bounded in time and size, on the address the user chose.
+//! One announce or scrape, over HTTP or UDP: bounded in time and size, on the address the user chose.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use reqwest::Url;
 use reqwest::redirect::Policy;
-use samara_proto::announce::http::{AnnounceRequest, AnnounceResponse, AnswerError, RetryIn, announce_url};
+use samara_proto::announce::SwarmCounts;
+use samara_proto::announce::http::{
+    AnnounceRequest, AnnounceResponse, AnswerError, RetryIn, ScrapeRequest, ScrapeResponse, announce_url,
+    scrape_url,
+};
+use samara_proto::infohash::InfoHash;
 use thiserror::Error;
+use tokio::time::timeout;
 
+use super::udp::Udp;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use crate::net::bind::Binding;
 
-/// For one announce from first to last byte; a tracker that hangs costs no more.
+/// For one announce from the lookup of the name to the last byte; a tracker that hangs costs no more.
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// Largest answer read: several thousand peers with signed records fit.
 const ANSWER_BYTES: usize = 2 << 20;
@@ -18,9 +26,9 @@ const ANSWER_BYTES: usize = 2 << 20;
 const REDIRECTS: usize = 3;
 
 /// The one name that needs no name server.
-const LOCALHOST: &str = "localhost";
+pub(super) const LOCALHOST: &str = "localhost";
 
-/// An announce failed.
+/// An announce or scrape failed.
 #[derive(Debug, Error)]
 pub enum ClientError {
     /// The request could not be made.
@@ -50,10 +58,11 @@ impl ClientError {
     }
 }
 
-/// Asks HTTP trackers. Cheap to clone.
+/// Asks trackers. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
+    udp: Udp,
     bind: Option<IpAddr>,
 }
 
@@ -83,7 +92,7 @@ impl Client {
             }
         }
         let http = builder.build().map_err(|error| ClientError::Unusable(reason(&error)))?;
-        Ok(Self { http, bind })
+        Ok(Self { http, udp: Udp::new(bind), bind })
     }
 
     /// Sends `request` to the tracker at `announce`; gives its answer, and the address that it came from.
@@ -95,11 +104,62 @@ impl Client {
         announce: &str,
         request: &AnnounceRequest,
     ) -> Result<(AnnounceResponse, Option<SocketAddr>), ClientError> {
-        let url = reqwest::Url::parse(&announce_url(announce, &request.to_query()))
-            .map_err(|error| ClientError::Unusable(format!("not a URL: {error}")))?;
+        match self.parse(announce)? {
+            (Protocol::Http, _) => {
+                let (body, from) = self.get(&announce_url(announce, &request.to_query())).await?;
+                Ok((AnnounceResponse::decode(&body)?, from))
+            }
+            (Protocol::Udp, url) => {
+                let (answer, from) = in_time(self.udp.announce(&url, request)).await?;
+                Ok((answer, Some(from)))
+            }
+        }
+    }
+
+    /// What the tracker at `announce` knows of each of these swarms, in their order; zeros where it knows
+    /// nothing.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn scrape(
+        &self,
+        announce: &str,
+        info_hashes: &[InfoHash],
+    ) -> Result<Vec<SwarmCounts>, ClientError> {
+        match self.parse(announce)? {
+            (Protocol::Http, _) => {
+                let base = scrape_url(announce).ok_or_else(|| {
+                    ClientError::Unusable("its URL does not say where it tells figures (BEP 48)".to_owned())
+                })?;
+                let request = ScrapeRequest { info_hashes: info_hashes.to_vec() };
+                let (body, _) = self.get(&announce_url(&base, &request.to_query())).await?;
+                let files = ScrapeResponse::decode(&body)?.files;
+                let counts = |name| files.get(name).map(|scraped| scraped.counts).unwrap_or_default();
+                Ok(info_hashes.iter().map(counts).collect())
+            }
+            (Protocol::Udp, url) => in_time(self.udp.scrape(&url, info_hashes)).await,
+        }
+    }
+
+    /// The URL, if it can be asked from where we must stay.
+    fn parse(&self, announce: &str) -> Result<(Protocol, Url), ClientError> {
+        let url = parse(announce)?;
+        let protocol = match url.scheme() {
+            "http" | "https" => Protocol::Http,
+            "udp" => Protocol::Udp,
+            other => {
+                let why = format!("{other} is not spoken here; http, https and udp are");
+                return Err(ClientError::Unusable(why));
+            }
+        };
         self.check_bound(&url)?;
+        Ok((protocol, url))
+    }
+
+    /// The body of an answer, and where it came from.
+    async fn get(&self, url: &str) -> Result<(Vec<u8>, Option<SocketAddr>), ClientError> {
         let unreachable = |error: reqwest::Error| ClientError::Unreachable(reason(&error));
-        let mut response = self.http.get(url).send().await.map_err(unreachable)?;
+        let mut response = self.http.get(parse(url)?).send().await.map_err(unreachable)?;
         if !response.status().is_success() {
             return Err(ClientError::Status(response.status().as_u16()));
         }
@@ -111,11 +171,11 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok((AnnounceResponse::decode(&body)?, from))
+        Ok((body, from))
     }
 
     /// A bound client asks no name server: a tracker's name would leave by another way.
-    fn check_bound(&self, url: &reqwest::Url) -> Result<(), ClientError> {
+    fn check_bound(&self, url: &Url) -> Result<(), ClientError> {
         let Some(bind) = self.bind else { return Ok(()) };
         let host = url.host_str().unwrap_or_default();
         let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
@@ -127,6 +187,22 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// What a tracker is asked over.
+enum Protocol {
+    Http,
+    Udp,
+}
+
+fn parse(url: &str) -> Result<Url, ClientError> {
+    Url::parse(url).map_err(|error| ClientError::Unusable(format!("not a URL: {error}")))
+}
+
+async fn in_time<T>(asking: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
+    timeout(TIMEOUT, asking)
+        .await
+        .unwrap_or_else(|_| Err(ClientError::Unreachable(format!("nothing came in {} s", TIMEOUT.as_secs()))))
 }
 
 /// The innermost cause: the outer layers only repeat that a request failed.

@@ -126,7 +126,8 @@ fn usable(ip: IpAddr, port: u16, peer_id: Option<[u8; 20]>) -> Option<TcpPeer> {
     (port != 0 && !ip.is_unspecified()).then_some(TcpPeer { address, peer_id })
 }
 
-fn libp2p_peers(dict: Value<'_>) -> Libp2pPeers {
+/// Reads the value of `libp2p`; entries of no use are skipped.
+pub(in crate::announce) fn libp2p_peers(dict: Value<'_>) -> Libp2pPeers {
     let listed = dict.get("p").and_then(|value| value.as_list()).into_iter().flatten();
     let peers = listed.filter_map(libp2p_peer).take(ANSWER_LIBP2P_PEERS).collect();
     Libp2pPeers { bootstrap: addresses(dict, "b", BOOTSTRAP), peers }
@@ -155,7 +156,7 @@ fn bytes_of<'a>(dict: Value<'a>, key: &str) -> Option<&'a [u8]> {
 }
 
 /// A count or a number of seconds; negative ones count as absent.
-pub(in crate::announce::http) fn count(dict: Value<'_>, key: &str) -> Option<u32> {
+pub(in crate::announce) fn count(dict: Value<'_>, key: &str) -> Option<u32> {
     saturate(dict.get(key)?.as_int()?)
 }
 

@@ -51,15 +51,17 @@ struct Peer<'a> {
     port: u16,
 }
 
+/// The value of `libp2p` as it is written.
 #[derive(Serialize)]
-struct Libp2p<'a> {
+pub(in crate::announce) struct Libp2p<'a> {
     b: Vec<&'a Bytes>,
     p: Vec<Libp2pEntry<'a>>,
     v: u64,
 }
 
+/// One of its peers as it is written.
 #[derive(Serialize)]
-struct Libp2pEntry<'a> {
+pub(in crate::announce) struct Libp2pEntry<'a> {
     a: Vec<&'a Bytes>,
     f: u64,
     id: &'a Bytes,
@@ -98,7 +100,7 @@ impl AnnounceResponse {
             external_ip: self.external_ip.map(|ip| ByteBuf::from(ip_bytes(ip))),
             incomplete: self.incomplete,
             interval: self.interval_secs,
-            libp2p: self.libp2p.as_ref().map(libp2p),
+            libp2p: self.libp2p.as_ref().map(Libp2p::from),
             min_interval: self.min_interval_secs,
             peers,
             peers6,
@@ -157,20 +159,24 @@ fn dictionaries(peers: &[TcpPeer], with_ids: bool) -> Vec<Peer<'_>> {
         .collect()
 }
 
-fn libp2p(libp2p: &Libp2pPeers) -> Libp2p<'_> {
-    Libp2p {
-        b: byte_strings(&libp2p.bootstrap),
-        p: libp2p.peers.iter().map(libp2p_entry).collect(),
-        v: LIBP2P_VERSION,
+impl<'a> From<&'a Libp2pPeers> for Libp2p<'a> {
+    fn from(libp2p: &'a Libp2pPeers) -> Self {
+        Self {
+            b: byte_strings(&libp2p.bootstrap),
+            p: libp2p.peers.iter().map(Libp2pEntry::from).collect(),
+            v: LIBP2P_VERSION,
+        }
     }
 }
 
-fn libp2p_entry(peer: &Libp2pPeer) -> Libp2pEntry<'_> {
-    Libp2pEntry {
-        a: byte_strings(&peer.addresses),
-        f: peer.flags.bits(),
-        id: Bytes::new(&peer.id),
-        r: Bytes::new(&peer.record),
+impl<'a> From<&'a Libp2pPeer> for Libp2pEntry<'a> {
+    fn from(peer: &'a Libp2pPeer) -> Self {
+        Self {
+            a: byte_strings(&peer.addresses),
+            f: peer.flags.bits(),
+            id: Bytes::new(&peer.id),
+            r: Bytes::new(&peer.record),
+        }
     }
 }
 
