@@ -51,7 +51,8 @@ impl Lone {
 
     /// A peer dials us from `from`.
     fn meet(&mut self, from: &str) -> (PeerId, ConnectionId) {
-        let (peer, connection) = (PeerId::random(), ConnectionId::new_unchecked(rand::random_range(1..1 << 30)));
+        let (peer, connection) =
+            (PeerId::random(), ConnectionId::new_unchecked(rand::random_range(1..1 << 30)));
         let (local, remote) = (address("/ip4/203.0.113.1/tcp/1"), address(from));
         let handler = self.0.handle_established_inbound_connection(connection, peer, &local, &remote);
         assert!(handler.is_ok(), "it refuses nobody");
@@ -99,7 +100,10 @@ fn whom_a_query_wants_is_asked_of_the_node_and_a_refusal_ends_it_at_once() {
 
     lone.0.on_not_dialled(node);
     let events = lone.events();
-    assert!(matches!(events[..], [DhtEvent::Ended { query: ended, reached: 0 }] if ended == query), "{events:?}");
+    assert!(
+        matches!(events[..], [DhtEvent::Ended { query: ended, reached: 0 }] if ended == query),
+        "{events:?}"
+    );
 }
 
 #[test]
