@@ -70,7 +70,7 @@ fn the_table_of_limits_is_what_is_enforced() {
         ("magnet link", format!("{}, {LINK_PEERS} peers (the rest are dropped)", kib(MAGNET_BYTES))),
     ];
     let (_, section) =
-        include_str!("../PROTOCOL.md").split_once("## 11. Limits").expect("the section is there");
+        include_str!("../PROTOCOL.md").split_once("## 12. Limits").expect("the section is there");
     let found: Vec<&str> = section.lines().filter(|line| line.starts_with('|')).skip(2).collect();
     assert_eq!(found, expected.map(|(what, most)| format!("| {what} | {most} |")));
 }

@@ -78,7 +78,10 @@ fn read_all(texts: &[String], output: &Output) -> Result<Vec<Source>, Failure> {
 /// Why no peer can be found for a source, if so; only peers of an earlier session and peers that come to us
 /// remain.
 fn nobody_to_ask(source: &Source, args: &GetArgs, common: &Common) -> Option<&'static str> {
-    if !args.peers.is_empty() || source.names_peers() || has_dht(common) || has_neighbours(common) {
+    if !args.peers.is_empty() || source.names_peers() {
+        return None;
+    }
+    if (has_dht(common) || has_neighbours(common)) && !source.is_private() {
         return None;
     }
     if args.trackers.is_empty() && source.trackers().next().is_none() {

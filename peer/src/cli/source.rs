@@ -62,6 +62,11 @@ impl Source {
         matches!(self, Self::Magnet(magnet) if !magnet.peers.is_empty())
     }
 
+    /// Whether only its trackers may say who takes part; a link does not tell.
+    pub fn is_private(&self) -> bool {
+        matches!(self, Self::Torrent(metainfo) if metainfo.is_private())
+    }
+
     /// What to call the torrent: its name, or while that is unknown its hash.
     pub fn label(&self) -> String {
         let name = match self {

@@ -46,9 +46,9 @@ impl Sightings {
         self.last.iter().filter(move |(_, at)| now.since(**at) <= FRESH).map(|(source, _)| *source)
     }
 
-    /// Whether nobody but `source` ever named it.
-    pub(super) fn is_named_only_by(&self, source: Source) -> bool {
-        self.last.keys().all(|&named_by| named_by == source)
+    /// Whether nobody but `sources` ever named it.
+    pub(super) fn is_named_only_by(&self, sources: &[Source]) -> bool {
+        self.last.keys().all(|named_by| sources.contains(named_by))
     }
 
     /// Whether any source ever named it that can name it again.

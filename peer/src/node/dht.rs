@@ -186,7 +186,7 @@ impl NodeLoop {
     pub(super) fn leave_dht(&mut self, torrent: TorrentId) {
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         let left = std::mem::take(&mut state.dht);
-        state.known.retain(|_, sightings| !sightings.is_named_only_by(Source::Dht));
+        state.known.retain(|_, sightings| !sightings.is_named_only_by(&[Source::Dht]));
         let Some(dht) = self.swarm.behaviour_mut().dht.as_mut() else { return };
         for query in left.lookups.into_iter().chain(left.announces) {
             self.dht.errands.remove(&query);

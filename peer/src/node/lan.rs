@@ -12,6 +12,7 @@ use libp2p::{Multiaddr, PeerId};
 use samara_proto::moment::Moment;
 use tokio::sync::watch;
 
+use super::autonomy::Sightings;
 use super::torrent::{Phase, TorrentState};
 use super::{NodeIdentity, NodeLoop};
 use crate::engine::event::{Input, PeerKey, Source, TorrentId};
@@ -125,11 +126,6 @@ impl TorrentState {
             Phase::Checking { .. } | Phase::Failed => false,
         }
     }
-
-    /// Forgets everybody that only the local network named.
-    pub(super) fn part_from_neighbours(&mut self) {
-        self.known.retain(|_, sightings| !sightings.is_named_only_by(Source::Lan));
-    }
 }
 
 impl NodeLoop {
@@ -161,7 +157,7 @@ impl NodeLoop {
         for (&torrent, state) in &mut self.torrents {
             let is_linked = || self.links.values().any(|link| link.torrent == torrent && link.peer == peer);
             let named = state.known.get(&peer);
-            if named.is_some_and(|sightings| sightings.is_named_only_by(Source::Lan)) && !is_linked() {
+            if named.is_some_and(|sightings| sightings.is_named_only_by(&[Source::Lan])) && !is_linked() {
                 state.known.remove(&peer);
             }
         }
@@ -229,7 +225,7 @@ impl NodeLoop {
     /// Whether nothing but that it is near speaks for `peer` having the torrent.
     pub(super) fn is_mere_neighbour(&self, torrent: TorrentId, peer: PeerKey) -> bool {
         let known = self.torrents.get(&torrent).and_then(|state| state.known.get(&peer));
-        known.is_some_and(|sightings| sightings.is_named_only_by(Source::Lan))
+        known.is_some_and(|sightings| sightings.is_named_only_by(&[Source::Lan]))
     }
 
     /// A neighbour does not have the torrent: it is left alone.
@@ -242,6 +238,24 @@ impl NodeLoop {
                 fetching.failed.remove(&peer);
             }
             _ => self.drive(Input::Refused { torrent, peer }),
+        }
+    }
+
+    /// A torrent turns out to be private: nobody is kept that only the local network or the DHT named, and no
+    /// connection over which the torrent could be had all the same.
+    pub(super) fn part_from_neighbours(&mut self, torrent: TorrentId) {
+        let Some(state) = self.torrents.get_mut(&torrent) else { return };
+        let known = std::mem::take(&mut state.known);
+        let public = [Source::Lan, Source::Dht];
+        let is_mere = |(_, sightings): &(PeerKey, Sightings)| sightings.is_named_only_by(&public);
+        let (mere, others): (Vec<_>, Vec<_>) = known.into_iter().partition(is_mere);
+        state.known.extend(others);
+        for (peer, _) in mere {
+            let is_linked = self.links.values().any(|link| link.peer == peer);
+            if let Some(id) = self.peers.id(peer).filter(|_| !is_linked) {
+                // An error means that there is no connection.
+                let _ = self.swarm.disconnect_peer_id(id);
+            }
         }
     }
 
@@ -264,5 +278,52 @@ impl NodeLoop {
         if let Some(lan) = self.neighbourhood.lan.take() {
             lan.stop().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn neighbourhood(neighbours: usize, torrents: u32) -> Neighbourhood {
+        let neighbour = || Neighbour {
+            addresses: Vec::new(),
+            pending: (0..torrents).map(TorrentId).collect(),
+            allowed: OFFERS_PER_NEIGHBOUR,
+            round: Moment::ZERO,
+            has_news: false,
+        };
+        let neighbours = (0..neighbours).map(|_| (PeerId::random(), neighbour())).collect();
+        Neighbourhood { lan: None, neighbours, allowed: OFFERS, last_asked: None }
+    }
+
+    #[test]
+    fn one_neighbour_is_asked_for_a_few_torrents_at_a_time() {
+        let mut neighbourhood = neighbourhood(1, 100);
+        let asked: Vec<_> = std::iter::from_fn(|| neighbourhood.next_offer()).collect();
+        assert_eq!(asked.len(), OFFERS_PER_NEIGHBOUR);
+        assert_ne!(asked[0].2, asked[1].2);
+    }
+
+    #[test]
+    fn everybody_gets_a_turn_before_somebody_gets_two() {
+        let mut neighbourhood = neighbourhood(2 * OFFERS, 100);
+        let mut asked = BTreeSet::new();
+        for _ in 0..2 {
+            neighbourhood.allowed = OFFERS;
+            let turn: Vec<_> = std::iter::from_fn(|| neighbourhood.next_offer()).collect();
+            assert_eq!(turn.len(), OFFERS);
+            asked.extend(turn.into_iter().map(|(peer, ..)| peer));
+        }
+        assert_eq!(asked.len(), 2 * OFFERS);
+    }
+
+    #[test]
+    fn nobody_is_asked_twice_for_one_torrent() {
+        let mut neighbourhood = neighbourhood(3, 1);
+        let asked: Vec<_> = std::iter::from_fn(|| neighbourhood.next_offer()).collect();
+        assert_eq!(asked.len(), 3);
+        neighbourhood.allowed = OFFERS;
+        assert!(neighbourhood.next_offer().is_none());
     }
 }

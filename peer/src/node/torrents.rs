@@ -117,13 +117,12 @@ impl NodeLoop {
         if self.torrents.iter().any(is_twin) {
             return self.fail(torrent, AddError::Duplicate.to_string());
         }
-        let Some(state) = self.torrents.get_mut(&torrent) else { return };
-        state.names = names;
         if metainfo.is_private() {
-            state.part_from_neighbours();
+            self.part_from_neighbours(torrent);
             self.leave_dht(torrent);
         }
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
+        state.names = names;
         state.tell(TorrentEvent::Metainfo(metainfo.clone()));
         let opening = Opening {
             torrent,

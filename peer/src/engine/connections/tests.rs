@@ -118,3 +118,16 @@ fn the_memory_is_bounded_and_prefers_those_that_did_not_fail() {
     assert!(connections.candidates.contains_key(&PeerKey(5000)));
     assert!(!connections.candidates.contains_key(&failing));
 }
+
+#[test]
+fn a_peer_that_does_not_take_part_is_left_alone_until_it_is_learnt_anew() {
+    let mut connections = learnt(Source::Lan);
+    assert_eq!(connections.take_due(millis(0)), Some(A));
+    connections.on_refused(A);
+    assert_eq!((connections.count(), connections.engaged(), connections.next_at()), (0, 0, None));
+    connections.learn(A, Source::Lan, Need::Urgent, millis(5), &mut rng());
+    assert_eq!(connections.take_due(millis(5)), Some(A));
+    connections.on_linked(A, millis(6));
+    connections.on_refused(A);
+    assert_eq!((connections.count(), connections.engaged()), (1, 1), "it came to us meanwhile");
+}

@@ -167,15 +167,14 @@ impl Announcer {
         }
         let mut lonely_wait = LONELY_INTERVAL;
         loop {
-            let asked = Instant::now();
             let pace = tokio::select! {
                 pace = self.ask_around() => pace,
                 _ = stop.wait_for(|stop| *stop) => break,
             };
+            let asked = Instant::now();
             let lonely = self.figures.links.load(Ordering::Relaxed) == 0;
             lonely_wait = if lonely { (lonely_wait * 2).min(RETRY_MAX) } else { LONELY_INTERVAL };
             let due_if_lonely = asked + pace.lonely.max(lonely_wait / 2);
-            let pace = pace.jittered(&mut rand::rng());
             if !self.pause(asked, pace, due_if_lonely).await {
                 break;
             }
@@ -227,13 +226,11 @@ impl Announcer {
         async move { (key, announce.await) }
     }
 
-    /// A tracker is not waited for any longer before others are asked.
+    /// A tracker is not waited for any longer before others are asked. Unless it answers after all, it has
+    /// failed, and is not waited for next time.
     async fn on_slow(&mut self, key: TrackerKey) {
-        let message = format!(
-            "no answer in {} s; the next one is asked, and peers already known stay",
-            PATIENCE.as_secs()
-        );
-        self.report(key, message).await;
+        let error = ClientError::Unreachable(format!("nothing came in {} s", PATIENCE.as_secs()));
+        self.on_failed(key, error).await;
     }
 
     /// Takes note of what a tracker said; gives the pace that it asks for if it is of use.
@@ -251,6 +248,11 @@ impl Announcer {
             }
             Err(error) => error,
         };
+        self.on_failed(key, error).await;
+        None
+    }
+
+    async fn on_failed(&mut self, key: TrackerKey, error: ClientError) {
         let failures = self.trackers.get(key).failures.saturating_add(1);
         let wait = retry_wait(&error, failures, &mut rand::rng());
         self.trackers.on_failure(key, Instant::now() + wait);
@@ -259,7 +261,6 @@ impl Announcer {
             _ => format!("trying again in {} s, and peers already known stay", wait.as_secs().max(1)),
         };
         self.report(key, format!("{error}; {next}")).await;
-        None
     }
 
     async fn on_useful(
@@ -280,7 +281,7 @@ impl Announcer {
             let message = format!("tracker {url} answers again");
             self.tell(TrackerEvent::Recovered { torrent: self.torrent, url, message }).await;
         }
-        self.on_answer(answer, from).await
+        self.on_answer(answer, from).await.jittered(&mut rand::rng())
     }
 
     /// Says once that a tracker is of no use now.
