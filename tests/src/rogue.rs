@@ -1,8 +1,11 @@
-//! A peer that speaks the wire and lies.
+//! A peer that speaks the wire and lies, and the bystander it lies about.
+
+pub mod dht;
 
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::StreamExt;
 use libp2p::identity::Keypair;
@@ -18,6 +21,7 @@ use samara_proto::metainfo::Metainfo;
 use samara_proto::record::SignedRecord;
 use samara_proto::wire::extension::{PexFlags, PexMessage, PexPeer, SAMARA_PEX};
 use samara_proto::wire::message::Message;
+use tokio::net::TcpListener;
 
 /// What it does to whoever connects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +100,23 @@ fn name_false_peers(link: &mut Established, port: u16) {
 pub fn false_record(port: u16) -> SignedRecord {
     let address = format!("/ip4/127.0.0.1/tcp/{port}").parse().expect("an address");
     SignedRecord::sign(&Keypair::generate_ed25519(), 1, &[address]).expect("a record within the limits")
+}
+
+/// Somebody who has nothing to do with the swarm: its port, and how often it was dialled.
+///
+/// # Panics
+/// When it cannot listen.
+pub async fn bystander() -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("it is bound").port();
+    let dials = Arc::new(AtomicUsize::new(0));
+    let counter = dials.clone();
+    tokio::spawn(async move {
+        while listener.accept().await.is_ok() {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    (port, dials)
 }
 
 async fn make_noise(mut stream: Stream) {

@@ -1,7 +1,7 @@
 //! Swarms whose peers find each other by one source alone, and sources that lie.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use samara_peer::engine::event::Source;
@@ -12,7 +12,7 @@ use samara_proto::metainfo::{Format, Metainfo};
 use samara_tests::cluster::{
     Cluster, Completed, NOTHING, TRANSFER, add, bare_magnet, finish, get, seed, tracker, wait_ready,
 };
-use samara_tests::rogue::{self, Lie, false_record};
+use samara_tests::rogue::{self, Lie, bystander, false_record};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -257,20 +257,6 @@ async fn a_thousand_false_peers_of_poisoned_trackers_cause_a_handful_of_dials() 
 
     let dials = dials.load(Ordering::Relaxed);
     assert!((1..=HANDFUL).contains(&dials), "{dials} dials");
-}
-
-/// Somebody who has nothing to do with the swarm: its port, and how often it was dialled.
-async fn bystander() -> (u16, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let port = listener.local_addr().expect("it is bound").port();
-    let dials = Arc::new(AtomicUsize::new(0));
-    let counter = dials.clone();
-    tokio::spawn(async move {
-        while listener.accept().await.is_ok() {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
-    });
-    (port, dials)
 }
 
 /// Announce URLs at which `count` times 256 peers are named, all of them at `port`.

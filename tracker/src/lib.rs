@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use rand::TryRng;
 use rand::rngs::{SysError, SysRng};
+use samara_proto::record::Multiaddr;
 use thiserror::Error;
 use tokio::task::JoinSet;
 
@@ -28,6 +29,7 @@ pub use args::TrackerArgs;
 pub use config::{ConfigError, DEFAULT_FILE, HttpLimits, Listen, TrackerConfig};
 
 use device::Device;
+use registry::Ways;
 use service::{Secrets, Service};
 
 /// A running tracker. Dropping it stops it at once.
@@ -35,6 +37,7 @@ use service::{Secrets, Service};
 pub struct Tracker {
     http_address: Option<SocketAddr>,
     udp_address: Option<SocketAddr>,
+    service: Arc<Service>,
     tasks: JoinSet<()>,
 }
 
@@ -106,7 +109,12 @@ pub async fn start_on(config: TrackerConfig, bind: Option<IpAddr>) -> Result<Tra
     let (http_listener, udp_socket) = (http_listener.transpose()?, udp_socket.transpose()?);
 
     let service = Arc::new(Service::new(limits, announce, access, secrets));
-    let mut tracker = Tracker { http_address: None, udp_address: None, tasks: JoinSet::new() };
+    let mut tracker = Tracker {
+        http_address: None,
+        udp_address: None,
+        service: Arc::clone(&service),
+        tasks: JoinSet::new(),
+    };
     if let Some((listener, address)) = http_listener {
         tracker.http_address = Some(address);
         tracker.tasks.spawn(http::serve(listener, Arc::clone(&service), http));
@@ -150,6 +158,12 @@ impl Tracker {
     /// The announce URL over UDP.
     pub fn udp_url(&self) -> Option<String> {
         self.udp_address.map(|address| format!("udp://{address}/announce"))
+    }
+
+    /// Tells libp2p clients from now on of these ways into the DHT, each of those that can reach it: addresses
+    /// that begin with an IP address and end in `/p2p/<peer id>`.
+    pub fn set_bootstrap(&self, addresses: &[Multiaddr]) {
+        self.service.set_ways(Ways::new(addresses));
     }
 
     /// Stops it: when this returns, its ports are free and its connections closed.

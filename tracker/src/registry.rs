@@ -14,6 +14,7 @@ mod pools;
 mod rules;
 mod scope;
 mod swarm;
+mod ways;
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub use announce::{Announce, Announced, Progress, Refusal, TcpContact, Wants};
 pub use contact::Contact;
 pub use rules::{Limits, Pace};
 pub use scope::Scope;
+pub use ways::Ways;
 
 pub(crate) use ledger::household;
 

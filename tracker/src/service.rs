@@ -1,6 +1,7 @@
 //! What both protocols ask: one registry behind one lock, with the clock, the dice and the access lists.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
@@ -12,7 +13,7 @@ use thiserror::Error;
 
 use crate::access::Access;
 use crate::metrics::Metrics;
-use crate::registry::{Announce, Announced, Limits, Pace, Refusal, Registry, Totals};
+use crate::registry::{Announce, Announced, Limits, Pace, Refusal, Registry, Totals, Ways};
 
 /// All swarms are swept once in this time.
 const SWEEP_ROUND: Duration = Duration::from_secs(60);
@@ -23,6 +24,7 @@ const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Service {
     memory: Mutex<Memory>,
+    ways: RwLock<Ways>,
     access: Access,
     pub(crate) metrics: Metrics,
     epoch: Instant,
@@ -48,7 +50,7 @@ impl Service {
         let registry = Registry::new(limits, pace, secrets.hash_key);
         let rng = ChaCha8Rng::from_seed(secrets.rng_seed);
         let memory = Mutex::new(Memory { registry, rng });
-        Self { memory, access, metrics: Metrics::default(), epoch: Instant::now() }
+        Self { memory, ways: RwLock::default(), access, metrics: Metrics::default(), epoch: Instant::now() }
     }
 
     pub(crate) fn now(&self) -> Moment {
@@ -69,6 +71,16 @@ impl Service {
         let now = self.now();
         let mut memory = self.memory();
         info_hashes.iter().map(|info_hash| memory.registry.scrape(now, *info_hash)).collect()
+    }
+
+    /// Tells clients of these ways into the DHT from now on.
+    pub(crate) fn set_ways(&self, ways: Ways) {
+        *self.ways.write().unwrap_or_else(PoisonError::into_inner) = ways;
+    }
+
+    /// Ways into the DHT for a client at `viewer`, as binary multiaddrs.
+    pub(crate) fn ways_for(&self, viewer: IpAddr) -> Vec<Vec<u8>> {
+        self.ways.read().unwrap_or_else(PoisonError::into_inner).for_client(viewer)
     }
 
     pub(crate) fn totals(&self) -> Totals {

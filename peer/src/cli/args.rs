@@ -64,7 +64,7 @@ pub struct Common {
     pub bind: Option<Bind>,
     /// Way into the DHT, besides those that links, trackers, peers and earlier sessions give: the address of a
     /// node, ending in /p2p/<peer id>; may be repeated
-    #[arg(long, global = true, value_name = "MULTIADDR", value_delimiter = ',')]
+    #[arg(long, global = true, value_name = "MULTIADDR", value_delimiter = ',', value_parser = parse::peer_address)]
     pub bootstrap: Vec<Multiaddr>,
     /// Folder for identity, resume data and peer cache [default: per the XDG base directories]
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -126,6 +126,10 @@ pub enum Command {
     /// goes on from there.
     Get(GetArgs),
     /// Run a tracker: it helps the first peers of a swarm to find each other
+    ///
+    /// Beside it runs a node of the DHT, on the address the tracker listens at, and the tracker tells its
+    /// clients of it, so that they find each other when the tracker is gone. --discovery without dht
+    /// switches that off.
     Tracker(TrackerArgs),
     /// Take part in the DHT without a torrent: a bootstrap node for others
     ///

@@ -85,7 +85,8 @@ fn announce(service: &Service, source: IpAddr, query: &[u8]) -> Result<Vec<u8>, 
         (false, true) => PeerFormat::DictionariesWithoutIds,
         (false, false) => PeerFormat::Dictionaries,
     };
-    Ok(to_response(announced, &request, source).encode(format))
+    let ways = if request.wants_libp2p { service.ways_for(source) } else { Vec::new() };
+    Ok(to_response(announced, ways, &request, source).encode(format))
 }
 
 fn to_announce(request: &AnnounceRequest, source: IpAddr) -> Result<Announce, RecordError> {
@@ -107,7 +108,12 @@ fn to_announce(request: &AnnounceRequest, source: IpAddr) -> Result<Announce, Re
     })
 }
 
-fn to_response(announced: Announced, request: &AnnounceRequest, source: IpAddr) -> AnnounceResponse {
+fn to_response(
+    announced: Announced,
+    bootstrap: Vec<Vec<u8>>,
+    request: &AnnounceRequest,
+    source: IpAddr,
+) -> AnnounceResponse {
     let counts = announced.swarm.counts;
     let libp2p = announced.libp2p.iter().map(|(progress, contact)| libp2p_peer(*progress, contact, source));
     AnnounceResponse {
@@ -120,7 +126,7 @@ fn to_response(announced: Announced, request: &AnnounceRequest, source: IpAddr) 
         external_ip: (Scope::of(source) == Some(Scope::Global)).then_some(source),
         warning: None,
         tracker_id: None,
-        libp2p: request.wants_libp2p.then(|| Libp2pPeers { bootstrap: Vec::new(), peers: libp2p.collect() }),
+        libp2p: request.wants_libp2p.then(|| Libp2pPeers { bootstrap, peers: libp2p.collect() }),
         peers: announced.peers,
     }
 }

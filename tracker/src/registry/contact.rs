@@ -26,11 +26,11 @@ pub struct Contact {
 }
 
 #[derive(Clone, Debug)]
-struct Address {
-    host: IpAddr,
+pub(super) struct Address {
+    pub(super) host: IpAddr,
     scope: Scope,
     is_relayed: bool,
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Contact {
@@ -88,7 +88,7 @@ impl Contact {
 impl Address {
     /// Reads an address; `None` if it does not begin with the number of a host, be it the peer's or its
     /// relay's, or names any other host: some clients would dial that one.
-    fn new(address: &Multiaddr) -> Option<Self> {
+    pub(super) fn new(address: &Multiaddr) -> Option<Self> {
         let host = match address.iter().next()? {
             Protocol::Ip4(ip) => IpAddr::from(ip),
             Protocol::Ip6(ip) => IpAddr::from(ip).to_canonical(),

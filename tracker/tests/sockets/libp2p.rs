@@ -106,3 +106,17 @@ async fn a_node_leaves_with_a_record_no_older_than_it_came_with() {
     answer_to(&tracker, &stopped).await.unwrap();
     assert_eq!(metric(&tracker, "entries").await, 0);
 }
+
+#[tokio::test]
+async fn a_client_that_speaks_libp2p_is_told_of_ways_into_the_dht() {
+    let tracker = tracker().await;
+    let record = record(1, 1);
+    let told = async |request: &AnnounceRequest| answer_to(&tracker, request).await.unwrap().libp2p;
+    assert_eq!(told(&announce(Some(record.as_bytes()))).await, Some(Libp2pPeers::default()));
+
+    let way: samara_proto::record::Multiaddr = "/ip4/127.0.0.1/tcp/4001".parse().unwrap();
+    tracker.set_bootstrap(std::slice::from_ref(&way));
+
+    assert_eq!(told(&announce(Some(record.as_bytes()))).await.unwrap().bootstrap, [way.to_vec()]);
+    assert_eq!(told(&AnnounceRequest { wants_libp2p: false, ..announce(None) }).await, None);
+}

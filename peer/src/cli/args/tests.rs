@@ -43,7 +43,7 @@ fn every_command_of_the_contract_is_accepted() {
         "samara demo",
         "samara completions fish",
         "samara man",
-        "samara get x --bootstrap /ip4/127.0.0.1/tcp/1 --bootstrap /ip4/127.0.0.1/tcp/2",
+        "samara get x --bootstrap /ip4/127.0.0.1/tcp/1/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA",
         "samara get x --discovery tracker,dht,pex,lan,cache",
     ] {
         parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
@@ -57,6 +57,7 @@ fn nonsense_is_wrong_usage() {
         "samara get",
         "samara get x --exit --seed",
         "samara get x --peer /ip4/127.0.0.1/tcp/1",
+        "samara get x --bootstrap /ip4/127.0.0.1/tcp/1",
         "samara get x --discovery tracker,smoke-signals",
         "samara get x --tracker ftp://a/",
         "samara create p --piece-length 1000",

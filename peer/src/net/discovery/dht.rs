@@ -556,3 +556,6 @@ impl NetworkBehaviour for DhtBehaviour {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

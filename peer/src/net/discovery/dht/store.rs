@@ -36,6 +36,9 @@ const PROVIDERS: usize = 20_000;
 /// Addresses kept of one provider: TCP and QUIC, and one of each to spare.
 const ADDRESSES: usize = 4;
 
+/// A full store is swept once in this time and no more: sweeping costs more than an announce.
+const SWEEP_GAP: Duration = Duration::from_secs(60);
+
 /// Why an announce is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
@@ -60,6 +63,7 @@ pub(super) struct ProviderStore {
     by_provider: BTreeMap<PeerId, usize>,
     by_address: BTreeMap<IpAddr, usize>,
     count: usize,
+    swept: Moment,
     /// What we announce ourselves, without bound: it is our own doing.
     own: BTreeSet<DhtKey>,
 }
@@ -89,6 +93,7 @@ impl ProviderStore {
             by_provider: BTreeMap::new(),
             by_address: BTreeMap::new(),
             count: 0,
+            swept: Moment::ZERO,
             own: BTreeSet::new(),
         }
     }
@@ -127,7 +132,7 @@ impl ProviderStore {
         provider: &PeerId,
         group: Option<IpAddr>,
     ) -> Result<(), Refused> {
-        if self.count >= PROVIDERS {
+        if self.count >= PROVIDERS && now.since(self.swept) >= SWEEP_GAP {
             self.expire(now);
         }
         let of_provider = self.by_provider.get(provider).copied().unwrap_or(0);
@@ -169,6 +174,7 @@ impl ProviderStore {
 
     /// Forgets who has not announced again in time.
     pub(super) fn expire(&mut self, now: Moment) {
+        self.swept = now;
         let distances: Vec<Distance> = self.keys.keys().copied().collect();
         for distance in distances {
             self.expire_key(now, distance);
