@@ -101,7 +101,7 @@ impl<'a> Answerer<'a> {
             interval_secs: announced.interval_secs,
             leechers: swarm.incomplete,
             seeders: swarm.complete,
-            libp2p: asks_for_libp2p.then(|| to_libp2p(&announced, source)),
+            libp2p: asks_for_libp2p.then(|| to_libp2p(&announced, self.service.ways_for(source), source)),
             peers: announced.peers.into_iter().map(|peer| peer.address).collect(),
         })
     }
@@ -133,8 +133,10 @@ fn to_announce(announce: &udp::Announce, record: Option<SignedRecord>, from: Soc
     }
 }
 
-fn to_libp2p(announced: &registry::Announced, viewer: IpAddr) -> Libp2pAnswer {
+fn to_libp2p(announced: &registry::Announced, mut ways: Vec<Vec<u8>>, viewer: IpAddr) -> Libp2pAnswer {
+    // One lets a client in, and more would take the place of peers.
+    ways.truncate(1);
     let peers = announced.libp2p.iter().map(|(progress, contact)| libp2p_peer(*progress, contact, viewer));
-    let libp2p = Libp2pPeers { bootstrap: Vec::new(), peers: peers.collect() };
+    let libp2p = Libp2pPeers { bootstrap: ways, peers: peers.collect() };
     Libp2pAnswer { min_interval_secs: Some(announced.min_interval_secs), libp2p }
 }
