@@ -192,11 +192,13 @@ async fn peers_that_name_each_other_make_an_assisted_swarm_hybrid() {
     let metainfo = cluster.file("grown.bin", 192 * MIB, Format::V1);
     let (tracker, url) = tracker().await;
     let trackers = std::slice::from_ref(&url);
-    let giver = cluster.node_with("giver", DiscoverySet::default()).await;
+    // One source besides the tracker: with two the swarm would be autonomous at once.
+    let set = DiscoverySet { tracker: true, pex: true, ..NOTHING };
+    let giver = cluster.node_with("giver", set).await;
     seed(&giver, &metainfo, &cluster.path(""), trackers).await;
     let mut torrents = Vec::new();
     for name in ["one", "two"] {
-        let node = cluster.node(name).await;
+        let node = cluster.node_with(name, set).await;
         let source = TorrentSource::Metainfo(metainfo.clone());
         let torrent = add(&node, source, &cluster.path(name), Role::Get, &[], trackers).await;
         torrents.push((node, torrent));
