@@ -11,7 +11,8 @@ const LINK_ALONE: [&str; 2] = ["--discovery", "cache"];
 pub(super) fn by_dht(stage: &mut Stage) -> String {
     const DHT: [&str; 2] = ["--discovery", "dht"];
     let content = stage.content(stage.by_scale(4, 16));
-    let way_in = stage.node("bootstrap node", &DHT).address();
+    let mut node = stage.node("bootstrap node", &DHT);
+    let way_in = node.address();
     let args = [&DHT[..], &["--bootstrap", &way_in]].concat();
     let _seed = stage.seed("seed", &content, &args);
     let mut first = stage.join("first", &content.link(&[], &[]), &args);
