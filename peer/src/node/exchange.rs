@@ -50,6 +50,13 @@ pub(super) struct Parted {
     at: Moment,
 }
 
+impl Parted {
+    /// Whether it is most likely still there.
+    pub(super) fn is_recent(&self, now: Moment) -> bool {
+        now.since(self.at) <= PARTED
+    }
+}
+
 /// A dial made only to see whether the peer can be dialled.
 pub(super) struct Probe {
     addresses: Vec<Multiaddr>,
@@ -209,7 +216,7 @@ impl NodeLoop {
         let Some(state) = self.torrents.get(&torrent) else { return BTreeMap::new() };
         let pieces = state.active().map_or(u32::MAX, |active| active.metainfo.layout().piece_count());
         let now = self.now();
-        let recent = state.parted.iter().filter(|(_, parted)| now.since(parted.at) <= PARTED);
+        let recent = state.parted.iter().filter(|(_, parted)| parted.is_recent(now));
         let parted = recent.map(|(&peer, parted)| (peer, &parted.record, true));
         let linked = self.links.values().filter(|other| other.torrent == torrent).filter_map(|other| {
             let record = other.exchange.as_ref()?.record.as_ref()?;
@@ -307,7 +314,7 @@ impl NodeLoop {
         self.refresh_neighbours();
         let now = self.now();
         for state in self.torrents.values_mut() {
-            state.parted.retain(|_, parted| now.since(parted.at) <= PARTED);
+            state.parted.retain(|_, parted| parted.is_recent(now));
         }
         for entry in self.links.values() {
             let Some(state) = self.torrents.get_mut(&entry.torrent) else { continue };

@@ -187,7 +187,10 @@ impl TorrentState {
             false if asked.all(|tracker| self.silent_trackers.contains_key(&tracker.url)) => Trackers::Silent,
             false => Trackers::Answering,
         };
-        assess(now, links.iter().filter_map(|(peer, _)| self.known.get(peer)), trackers)
+        // Seeds hang up on each other when both have everything: they are no less there for that.
+        let mut live: BTreeSet<PeerKey> = links.iter().map(|(peer, _)| *peer).collect();
+        live.extend(self.parted.iter().filter(|(_, parted)| parted.is_recent(now)).map(|(peer, _)| *peer));
+        assess(now, live.iter().filter_map(|peer| self.known.get(peer)), trackers)
     }
 }
 

@@ -8,7 +8,10 @@ use samara_proto::moment::Moment;
 const LONELY_FIRST: Duration = Duration::from_secs(2);
 /// The longest such wait of somebody who needs content.
 const LONELY_LONGEST: Duration = Duration::from_secs(300);
-/// Wait of a swarm that is fine: so that who can be found is seen to be within the half hour that counts.
+/// First wait of a swarm that is fine, doubled each time: those who came with us are found by the DHT too
+/// before long, and then it is known that nobody depends on the tracker.
+const CALM_FIRST: Duration = Duration::from_secs(4);
+/// Longest wait of a swarm that is fine: so that who can be found is seen to be within the half hour that counts.
 const CALM: Duration = Duration::from_secs(600);
 /// A chance part of waits, so that a swarm does not ask in step.
 const JITTER: Duration = Duration::from_secs(300);
@@ -49,7 +52,7 @@ impl Default for Pace {
             looking_up: false,
             looked_up: None,
             lonely_wait: LONELY_FIRST,
-            calm_wait: CALM,
+            calm_wait: CALM_FIRST,
             announcing: false,
             announced: None,
             announce_wait: ANNOUNCE,
@@ -79,7 +82,11 @@ impl Pace {
         let is_first = self.looked_up.is_none();
         self.looking_up = false;
         self.looked_up = Some(now);
-        self.calm_wait = CALM + JITTER.mul_f64(chance);
+        self.calm_wait = match is_first {
+            true => CALM_FIRST,
+            false if self.calm_wait * 2 < CALM => self.calm_wait * 2,
+            false => CALM + JITTER.mul_f64(chance),
+        };
         self.lonely_wait = match need {
             Need::Lonely if !is_first => (self.lonely_wait * 2).min(LONELY_LONGEST),
             _ => LONELY_FIRST,
@@ -154,7 +161,8 @@ mod tests {
 
     #[test]
     fn a_swarm_that_is_fine_is_looked_up_often_enough_to_count_as_findable() {
-        assert_eq!(lookups(Need::Fine), [0, 750, 1500, 2250, 3000]);
+        let times = lookups(Need::Fine);
+        assert_eq!(times, [0, 4, 12, 28, 60, 124, 252, 508, 1020, 1770, 2520, 3270]);
     }
 
     #[test]
