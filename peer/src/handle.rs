@@ -89,8 +89,8 @@ pub enum Role {
     Get,
 }
 
-/// How decentralized a torrent's swarm is, as seen from here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How decentralized a torrent's swarm is, as seen from here; the less it needs its tracker, the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// The tracker is the only way to find peers.
     Assisted,

@@ -1,5 +1,6 @@
-//! `samara demo`: a swarm in one process that loses its tracker half way and does not mind.
+//! `samara demo`: a swarm in one process that grows up, loses its tracker half way and does not mind.
 
+mod member;
 mod scratch;
 
 use std::fmt::Display;
@@ -7,10 +8,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use futures::future::try_join_all;
+use libp2p::PeerId;
 use samara_proto::infohash::Sha256Hash;
 use samara_proto::magnet::Magnet;
 use samara_proto::metainfo::Metainfo;
@@ -18,20 +18,19 @@ use samara_tracker::{Listen, Tracker, TrackerConfig};
 use tokio::net::TcpStream;
 
 use super::args::DemoArgs;
-use super::bars::Bar;
-use super::events::{self, Event, Which};
+use super::events::{self, Event};
 use super::failure::{Exit, Failure, Outcome};
 use super::interrupt::Interrupt;
 use super::output::Output;
 use super::{create, units};
-use crate::handle::{AddOptions, Node, NodeConfig, Role, Torrent, TorrentEvent, TorrentSource};
+use crate::engine::event::Source;
+use crate::handle::{Node, Role, Stage, TorrentSource};
+use crate::metrics::source_name;
+use member::{Completed, Member, State};
 use scratch::Scratch;
 
 const FILE_NAME: &str = "demo.bin";
-const LEECHES: [&str; 3] = ["leech 1", "leech 2", "leech 3"];
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-/// How often it is looked whether half of everything has arrived.
-const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 /// Longer than any machine should need; a demo that hangs has failed.
 const TIME_LIMIT: Duration = Duration::from_secs(300);
 
@@ -58,15 +57,20 @@ impl Story {
     fn say(&self, what: impl Display) {
         self.output.say(format_args!("{:>7.2} s  {what}", self.started.elapsed().as_secs_f64()));
     }
-}
 
-/// What a leech has to show.
-struct Leech {
-    name: &'static str,
-    node: Node,
-    torrent: Torrent,
-    folder: PathBuf,
-    bar: Bar,
+    fn say_stage(&self, member: &Member, state: &State) {
+        if let Some((stage, why)) = &state.stage {
+            self.say(format_args!("{} sees the swarm {}: {why}", member.name, events::stage_name(*stage)));
+        }
+    }
+
+    fn say_complete(&self, member: &Member, state: &State) {
+        if let Some(Completed { bytes, elapsed, peers }) = &state.complete {
+            let rate = units::rate((*bytes as f64 / elapsed.as_secs_f64().max(0.001)) as u64);
+            let (size, peers) = (units::size(*bytes), units::count(*peers, "peer"));
+            self.say(format_args!("{} is complete: {size} at {rate} from {peers}", member.name));
+        }
+    }
 }
 
 async fn tell(args: &DemoArgs, scratch: &Scratch, story: &Story) -> Result<(), Failure> {
@@ -93,37 +97,76 @@ async fn tell(args: &DemoArgs, scratch: &Scratch, story: &Story) -> Result<(), F
     let (pieces, length) = (layout.piece_count(), units::size(layout.piece_length().into()));
     story.say(format_args!("made {FILE_NAME}.torrent: {pieces} pieces of {length}"));
 
-    let (seed, mut seed_torrent) =
-        join(&metainfo, original.parent().unwrap_or(scratch.path()), Role::Seed).await?;
-    wait_ready(&mut seed_torrent).await?;
-    announce(story, &metainfo, &torrent_file, &seed);
+    let source = || TorrentSource::Metainfo(metainfo.clone());
+    let home = original.parent().unwrap_or(scratch.path());
+    let seed = Member::join("seed", source(), home, Role::Seed, &story.output).await?;
+    seed.wait("its files are checked", |state| state.is_ready).await?;
+    let link = announce(story, &metainfo, &torrent_file, &seed.node);
     story.say("seed is ready: it has everything, the tracker knows it");
 
-    let mut leeches = Vec::with_capacity(LEECHES.len());
-    for name in LEECHES {
-        let folder = scratch.folder(name)?;
-        let (node, torrent) = join(&metainfo, &folder, Role::Get).await?;
-        leeches.push(Leech { name, node, torrent, folder, bar: story.output.bar(name) });
-    }
-    story.say("three leeches start with nothing but the .torrent, and ask the tracker who has it");
-
-    let done: [AtomicU64; LEECHES.len()] = Default::default();
-    let downloads =
-        leeches.iter_mut().zip(&done).map(|(leech, done)| download(leech, done, &metainfo, story));
-    let half_way = async {
-        wait_half_way(&done, layout.total_size()).await;
-        stop_tracker(tracker, tracker_address, &done, layout.total_size(), story).await
+    let join = async |name: &'static str, source: TorrentSource| {
+        Member::join(name, source, &scratch.folder(name)?, Role::Get, &story.output).await
     };
-    tokio::try_join!(try_join_all(downloads), half_way)?;
+    let first = join("leech 1", source()).await?;
+    story.say("leech 1 starts with nothing but the .torrent, and asks the tracker who has it");
+    let stage =
+        |wanted: Stage| move |state: &State| state.stage.as_ref().is_some_and(|(stage, _)| *stage >= wanted);
+    let assisted = first.wait("it takes part in the swarm", stage(Stage::Assisted)).await?;
+    story.say_stage(&first, &assisted);
+    let hybrid = first.wait("another source than the tracker works", stage(Stage::Hybrid)).await?;
+    story.say_stage(&first, &hybrid);
 
+    let second = join("leech 2", source()).await?;
+    story.say("leech 2 joins");
+    let autonomous = second.wait("the tracker could vanish", stage(Stage::Autonomous)).await?;
+    story.say_stage(&second, &autonomous);
+
+    let third = join("leech 3", source()).await?;
+    story.say("leech 3 joins");
+    let total = layout.total_size();
+    third.wait("half of it has arrived", |state| 2 * state.received >= total).await?;
+    stop_tracker(tracker, tracker_address, &third, total, story).await?;
+
+    let mut leeches = vec![first, second, third];
+    for leech in &leeches {
+        let state = leech.wait("it is complete", |state| state.complete.is_some()).await?;
+        story.say_complete(leech, &state);
+    }
+    let fourth = join("leech 4", TorrentSource::Magnet(link)).await?;
+    story.say("leech 4 comes with the link alone: no .torrent, no tracker to ask, one address of the seed");
+    let state = fourth.wait("it is complete", |state| state.complete.is_some()).await?;
+    story.say_complete(&fourth, &state);
+    leeches.push(fourth);
+
+    let members: Vec<&Member> = std::iter::once(&seed).chain(&leeches).collect();
+    who_found_whom(&members, story);
     let copies = leeches.iter().map(|leech| leech.folder.join(FILE_NAME)).collect();
     compare(digest, copies, story).await?;
     for leech in leeches {
         leech.node.shutdown().await;
     }
-    seed.shutdown().await;
+    seed.node.shutdown().await;
     story.say("cleaned up; the swarm outlived its tracker");
     Ok(())
+}
+
+/// Says of each node who it met, and how they came to know of each other.
+fn who_found_whom(members: &[&Member], story: &Story) {
+    let name =
+        |id: &PeerId| members.iter().find(|member| member.node.peer_id() == *id).map(|member| member.name);
+    story.say("who found whom, and by what:");
+    for member in members {
+        let found = member.state().found;
+        let met = found.iter().filter_map(|(id, source)| {
+            let by = match source {
+                Source::Incoming => "it came by itself".to_owned(),
+                source => format!("by {}", source_name(*source)),
+            };
+            Some(format!("{} ({by})", name(id)?))
+        });
+        let met: Vec<String> = met.collect();
+        story.say(format_args!("  {}: {}", member.name, met.join(", ")));
+    }
 }
 
 /// Runs what blocks on a file away from the runtime's threads.
@@ -138,98 +181,6 @@ async fn blocking<T: Send + 'static>(
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
-async fn join(metainfo: &Arc<Metainfo>, folder: &Path, role: Role) -> Result<(Node, Torrent), Failure> {
-    let config = NodeConfig { bind: Some(LOCALHOST), ..NodeConfig::default() };
-    let node = Node::start(config)
-        .await
-        .map_err(|error| Failure::failed(format!("cannot start a node: {error}")))?;
-    let options = AddOptions { root: folder.to_owned(), trackers: Vec::new(), peers: Vec::new(), role };
-    let torrent = node
-        .add(TorrentSource::Metainfo(metainfo.clone()), options)
-        .await
-        .map_err(|error| Failure::failed(format!("cannot add {FILE_NAME}: {error}")))?;
-    Ok((node, torrent))
-}
-
-async fn wait_ready(torrent: &mut Torrent) -> Result<(), Failure> {
-    loop {
-        match torrent.next_event().await {
-            Some(TorrentEvent::Ready { .. }) => return Ok(()),
-            Some(TorrentEvent::Failed(message)) => {
-                return Err(Failure::failed(format!("the seed failed: {message}")));
-            }
-            Some(_) => {}
-            None => return Err(Failure::failed("the seed stopped")),
-        }
-    }
-}
-
-/// Follows one leech to its end, keeping `done` up to date.
-async fn download(
-    leech: &mut Leech,
-    done: &AtomicU64,
-    metainfo: &Metainfo,
-    story: &Story,
-) -> Result<(), Failure> {
-    let total = metainfo.layout().total_size();
-    let mut look = tokio::time::interval(LOOK_INTERVAL);
-    loop {
-        let event = tokio::select! {
-            event = leech.torrent.next_event() => event,
-            _ = look.tick() => {
-                let received = leech.torrent.bytes_received().min(total);
-                done.store(received, Ordering::Relaxed);
-                leech.bar.set(received, total, &[]);
-                continue;
-            }
-        };
-        let which = || Which { name: metainfo.name().to_owned(), hashes: metainfo.info_hashes().into() };
-        match event {
-            Some(TorrentEvent::Complete { bytes, elapsed, bytes_from, peers }) => {
-                done.store(total, Ordering::Relaxed);
-                let rate = units::rate((bytes as f64 / elapsed.as_secs_f64().max(0.001)) as u64);
-                let peers_text = units::count(peers, "peer");
-                story.say(format_args!(
-                    "{} is complete: {} at {rate} from {peers_text}",
-                    leech.name,
-                    units::size(bytes)
-                ));
-                story.output.event(&Event::Complete {
-                    which: which(),
-                    bytes,
-                    seconds: elapsed.as_secs_f64(),
-                    bytes_from: events::bytes_from(&bytes_from),
-                    peers,
-                });
-                return Ok(());
-            }
-            Some(TorrentEvent::Progress(progress)) => {
-                story.output.event(&Event::progress(which(), &progress))
-            }
-            Some(TorrentEvent::Warning(message)) => {
-                story.output.warn(format_args!("{}: {message}", leech.name))
-            }
-            Some(TorrentEvent::Failed(message)) => {
-                return Err(Failure::failed(format!("{} failed: {message}", leech.name)));
-            }
-            Some(_) => {}
-            None => return Err(Failure::failed(format!("{} stopped", leech.name))),
-        }
-    }
-}
-
-/// Returns when half of what all leeches want has arrived.
-async fn wait_half_way(done: &[AtomicU64], total: u64) {
-    let mut look = tokio::time::interval(LOOK_INTERVAL);
-    while sum(done).saturating_mul(2) < total.saturating_mul(done.len() as u64) {
-        look.tick().await;
-    }
-}
-
-fn sum(done: &[AtomicU64]) -> u64 {
-    done.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum()
-}
-
 /// Checks that the copies are the original.
 async fn compare(original: Sha256Hash, copies: Vec<PathBuf>, story: &Story) -> Result<(), Failure> {
     for copy in copies {
@@ -238,10 +189,8 @@ async fn compare(original: Sha256Hash, copies: Vec<PathBuf>, story: &Story) -> R
             return Err(Failure::failed(format!("{} is not what was shared", copy.display())));
         }
     }
-    story.say(format_args!(
-        "all three copies are equal to the original: SHA-256 {:.8}…",
-        original.to_string()
-    ));
+    story
+        .say(format_args!("all four copies are equal to the original: SHA-256 {:.8}…", original.to_string()));
     Ok(())
 }
 
@@ -258,24 +207,24 @@ async fn start_tracker() -> Result<(Tracker, SocketAddr), Failure> {
 async fn stop_tracker(
     tracker: Tracker,
     address: SocketAddr,
-    done: &[AtomicU64],
+    leech: &Member,
     total: u64,
     story: &Story,
 ) -> Result<(), Failure> {
-    if sum(done) >= total.saturating_mul(done.len() as u64) {
+    let state = leech.state();
+    if state.complete.is_some() {
         return Err(Failure::failed(
             "everything arrived before the tracker could be stopped; use a larger --size",
         ));
     }
-    let shares = done.iter().map(|bytes| bytes.load(Ordering::Relaxed).saturating_mul(100) / total.max(1));
-    let shares: Vec<_> = shares.map(|share| format!("{share} %")).collect();
     tracker.stop().await;
     if TcpStream::connect(address).await.is_ok() {
         return Err(Failure::failed("the tracker still answers after it was stopped"));
     }
+    let percent = state.received.saturating_mul(100) / total.max(1);
     story.say(format_args!(
-        "half way ({}): the tracker is stopped and gone; nobody can ask it again",
-        shares.join(", ")
+        "half way ({} has {percent} %): the tracker is stopped and gone; nobody can ask it again",
+        leech.name
     ));
     Ok(())
 }
@@ -295,13 +244,16 @@ async fn describe(
     Ok((Arc::new(metainfo), torrent))
 }
 
-fn announce(story: &Story, metainfo: &Metainfo, torrent: &Path, seed: &Node) {
+/// Tells others how to get it; gives the link, which names the seed's address and no tracker.
+fn announce(story: &Story, metainfo: &Metainfo, torrent: &Path, seed: &Node) -> Magnet {
     let addresses: Vec<_> = seed.addresses().iter().map(ToString::to_string).collect();
+    let magnet = Magnet { peers: addresses.clone(), ..Magnet::to_torrent(metainfo) };
     story.output.event(&Event::Seeding {
         name: metainfo.name().to_owned(),
-        magnet: Magnet { peers: addresses.clone(), ..Magnet::to_torrent(metainfo) }.to_string(),
+        magnet: magnet.to_string(),
         torrent: torrent.display().to_string(),
         hashes: metainfo.info_hashes().into(),
         addresses,
     });
+    Magnet { trackers: Vec::new(), ..magnet }
 }

@@ -104,7 +104,7 @@ pub(super) fn assess<'a>(
         format!("{findable} of {peers} peers could be found without the tracker, by {}", names.join(", "))
     };
     let (stage, why) = match trackers {
-        _ if peers == 0 => (Stage::Assisted, "no peer is known to be there".to_owned()),
+        _ if peers == 0 => (Stage::Assisted, "no peer is linked yet".to_owned()),
         Trackers::None => (Stage::Autonomous, "there is no tracker, and the swarm goes on".to_owned()),
         Trackers::Silent => (Stage::Autonomous, "the tracker is gone, and the swarm goes on".to_owned()),
         Trackers::Answering if is_enough => (Stage::Autonomous, found()),

@@ -137,12 +137,22 @@ impl NodeLoop {
             }
             let is_linked = self.is_linked(torrent, named);
             if has_all && flags.has(PexFlags::SEED) && !is_linked {
+                self.note_named(torrent, &named);
                 continue;
             }
             let teller = self.links.get_mut(&link).and_then(|entry| entry.exchange.as_mut());
             if teller.is_some_and(|exchange| exchange.teller.on_named(named, is_linked)) {
                 self.on_discovered(Discovered { torrent, peer: named, addresses, source: Source::Pex });
             }
+        }
+    }
+
+    /// A peer we have no use for was named by another: it could be found that way.
+    fn note_named(&mut self, torrent: TorrentId, id: &PeerId) {
+        let (now, peer) = (self.now(), self.peers.known_key(id));
+        let state = self.torrents.get_mut(&torrent);
+        if let Some(sightings) = state.zip(peer).and_then(|(state, peer)| state.known.get_mut(&peer)) {
+            sightings.see(Source::Pex, now);
         }
     }
 

@@ -174,6 +174,7 @@ impl NodeLoop {
             self.on_completed(torrent);
         }
         self.tend_dht();
+        self.tell_progress();
         for (peer, source) in known {
             self.drive(Input::Candidate { torrent, peer, source });
         }
