@@ -136,10 +136,11 @@ pub enum Command {
     /// Prints addresses that others give to --bootstrap. Its identity and port stay the same from start to
     /// start (see --state-dir), and so do the addresses.
     Node(NodeArgs),
-    /// Watch a swarm work: tracker, seed and three leeches in this process, on a made-up file
+    /// Watch a swarm grow up and lose its tracker: seed and leeches in this process, on a made-up file
     ///
-    /// Everything stays on 127.0.0.1 and in a temporary folder that is removed at the end. The tracker is
-    /// stopped half way.
+    /// The swarm begins with a tracker, comes to know its peers by other ways too, and does not notice when the
+    /// tracker is stopped half way; a last leech joins with the link alone. Everything stays on 127.0.0.1 and
+    /// in a temporary folder that is removed at the end.
     Demo(DemoArgs),
     /// Print shell completions
     Completions(CompletionsArgs),

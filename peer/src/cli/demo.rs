@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use libp2p::PeerId;
 use samara_proto::infohash::Sha256Hash;
 use samara_proto::magnet::Magnet;
 use samara_proto::metainfo::Metainfo;
@@ -116,10 +115,14 @@ async fn tell(args: &DemoArgs, scratch: &Scratch, story: &Story) -> Result<(), F
     let hybrid = first.wait("another source than the tracker works", stage(Stage::Hybrid)).await?;
     story.say_stage(&first, &hybrid);
 
+    let complete = |state: &State| state.complete.is_some();
+    story.say_complete(&first, &first.wait("it is complete", complete).await?);
+
     let second = join("leech 2", source()).await?;
     story.say("leech 2 joins");
     let autonomous = second.wait("the tracker could vanish", stage(Stage::Autonomous)).await?;
     story.say_stage(&second, &autonomous);
+    story.say_complete(&second, &second.wait("it is complete", complete).await?);
 
     let third = join("leech 3", source()).await?;
     story.say("leech 3 joins");
@@ -127,17 +130,13 @@ async fn tell(args: &DemoArgs, scratch: &Scratch, story: &Story) -> Result<(), F
     third.wait("half of it has arrived", |state| 2 * state.received >= total).await?;
     stop_tracker(tracker, tracker_address, &third, total, story).await?;
 
-    let mut leeches = vec![first, second, third];
-    for leech in &leeches {
-        let state = leech.wait("it is complete", |state| state.complete.is_some()).await?;
-        story.say_complete(leech, &state);
-    }
+    story.say_complete(&third, &third.wait("it is complete", complete).await?);
+
     let fourth = join("leech 4", TorrentSource::Magnet(link)).await?;
     story.say("leech 4 comes with the link alone: no .torrent, no tracker to ask, one address of the seed");
-    let state = fourth.wait("it is complete", |state| state.complete.is_some()).await?;
-    story.say_complete(&fourth, &state);
-    leeches.push(fourth);
+    story.say_complete(&fourth, &fourth.wait("it is complete", complete).await?);
 
+    let leeches = [first, second, third, fourth];
     let members: Vec<&Member> = std::iter::once(&seed).chain(&leeches).collect();
     who_found_whom(&members, story);
     let copies = leeches.iter().map(|leech| leech.folder.join(FILE_NAME)).collect();
@@ -152,20 +151,17 @@ async fn tell(args: &DemoArgs, scratch: &Scratch, story: &Story) -> Result<(), F
 
 /// Says of each node who it met, and how they came to know of each other.
 fn who_found_whom(members: &[&Member], story: &Story) {
-    let name =
-        |id: &PeerId| members.iter().find(|member| member.node.peer_id() == *id).map(|member| member.name);
     story.say("who found whom, and by what:");
     for member in members {
         let found = member.state().found;
-        let met = found.iter().filter_map(|(id, source)| {
-            let by = match source {
-                Source::Incoming => "it came by itself".to_owned(),
-                source => format!("by {}", source_name(*source)),
+        let met = members.iter().filter_map(|other| {
+            let by = match found.get(&other.node.peer_id())? {
+                Source::Incoming => "came by itself",
+                source => source_name(*source),
             };
-            Some(format!("{} ({by})", name(id)?))
+            Some(format!("{} ({by})", other.name))
         });
-        let met: Vec<String> = met.collect();
-        story.say(format_args!("  {}: {}", member.name, met.join(", ")));
+        story.say(format_args!("  {}: {}", member.name, met.collect::<Vec<_>>().join(", ")));
     }
 }
 

@@ -20,8 +20,8 @@ use crate::handle::{AddOptions, Node, NodeConfig, Role, Stage, Torrent, TorrentE
 
 /// How often it is looked how much has arrived.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
-/// What a swarm of this size needs for anything the story waits for, many times over.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than anything the story waits for takes, whatever its size.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A node of the demo.
 pub struct Member {
