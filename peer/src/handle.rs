@@ -125,8 +125,10 @@ pub struct Progress {
     pub autonomy: f64,
     /// Why the stage is what it is, for people.
     pub why: String,
-    /// Linked peers that each source has named in the last 30 minutes.
+    /// Live peers that each source has named in the last 30 minutes.
     pub named_by: Vec<(Source, usize)>,
+    /// Peers known to be there: the linked ones, and seeds with which there is nothing to trade.
+    pub live_peers: usize,
 }
 
 /// What happens to one torrent, in order.

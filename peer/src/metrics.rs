@@ -66,6 +66,9 @@ impl NodeFigures {
         });
         self.per_torrent(&mut page, "uploaded_bytes_total", "counter", "Content bytes sent.", |t| t.uploaded);
         self.per_torrent(&mut page, "peers", "gauge", "Linked peers.", |t| t.progress.peers as u64);
+        self.per_torrent(&mut page, "live_peers", "gauge", "Peers known to be there, linked or not.", |t| {
+            t.progress.live_peers as u64
+        });
         let autonomy = self.torrents.iter().map(|t| (t.labels(&[]), t.progress.autonomy));
         page.write(
             "autonomy",
@@ -87,7 +90,7 @@ impl NodeFigures {
                 .iter()
                 .map(|(source, count)| (t.labels(&[("source", source_name(*source))]), *count as f64))
         });
-        page.write("peers_named", "gauge", "Linked peers that a source named in the last half hour.", named);
+        page.write("peers_named", "gauge", "Live peers that a source named in the last half hour.", named);
         let known = self.torrents.iter().flat_map(|t| {
             t.known
                 .iter()
@@ -179,6 +182,7 @@ mod tests {
             autonomy: 0.5,
             why: String::new(),
             named_by: vec![(Source::Pex, 2)],
+            live_peers: 4,
         };
         let torrent = TorrentFigures {
             info_hash: "ab".repeat(20),

@@ -80,8 +80,10 @@ pub enum Event {
         stage: &'static str,
         /// From 0 to 1.
         autonomy: f64,
-        /// Connected peers that each source has named in the last half hour.
+        /// Live peers that each source has named in the last half hour.
         named_by: BTreeMap<&'static str, usize>,
+        /// Peers known to be there: connected, or seeds like us with which there is nothing to trade.
+        live_peers: usize,
     },
     /// The swarm became more or less dependent on its tracker.
     Stage {
@@ -277,6 +279,7 @@ impl Event {
             peers: progress.peers,
             stage: stage_name(progress.stage),
             autonomy: progress.autonomy,
+            live_peers: progress.live_peers,
             named_by: progress
                 .named_by
                 .iter()

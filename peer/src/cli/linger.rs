@@ -58,6 +58,7 @@ mod tests {
             autonomy: 0.0,
             why: String::new(),
             named_by: Vec::new(),
+            live_peers: 1,
         }
     }
 

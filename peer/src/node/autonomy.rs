@@ -78,6 +78,8 @@ pub(super) struct Assessment {
     pub(super) why: String,
     /// Live peers that each source has named within the last half hour.
     pub(super) named_by: Vec<(Source, usize)>,
+    /// How many there are.
+    pub(super) live_peers: usize,
 }
 
 /// Judges by the peers linked at `now`.
@@ -111,7 +113,7 @@ pub(super) fn assess<'a>(
         Trackers::Answering if findable > 0 => (Stage::Hybrid, found()),
         Trackers::Answering => (Stage::Assisted, "without the tracker no peer would be found".to_owned()),
     };
-    Assessment { stage, autonomy, why, named_by: named_by.into_iter().collect() }
+    Assessment { stage, autonomy, why, named_by: named_by.into_iter().collect(), live_peers: peers }
 }
 
 fn name(source: Source) -> &'static str {

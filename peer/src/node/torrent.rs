@@ -160,7 +160,7 @@ impl TorrentState {
         self.rates.update(Instant::now(), downloaded, uploaded);
         let (bytes_done, bytes_total) =
             self.active().map_or((0, 0), |active| (active.bytes_done, active.metainfo.layout().total_size()));
-        let Assessment { stage, autonomy, why, named_by } = self.assess(now, links);
+        let Assessment { stage, autonomy, why, named_by, live_peers } = self.assess(now, links);
         self.figures.autonomy_permille.store((1000.0 * autonomy) as u64, Ordering::Relaxed);
         Progress {
             bytes_done,
@@ -175,6 +175,7 @@ impl TorrentState {
             autonomy,
             why,
             named_by,
+            live_peers,
         }
     }
 

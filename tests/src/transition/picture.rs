@@ -58,7 +58,8 @@ fn stages(band: &Band<'_>, samples: &[Sample], plan: Plan) -> Drawn {
 }
 
 fn sources(band: &Band<'_>, samples: &[Sample], plan: Plan) -> Drawn {
-    let mut chart = chart(band, "share of links whose other end could be found again by …", plan, 1.08)?;
+    let mut chart =
+        chart(band, "share of the peers known to be there that could be found again by …", plan, 1.08)?;
     let percent = |share: &f64| format!("{:.0} %", share * 100.0);
     chart
         .configure_mesh()
@@ -130,7 +131,7 @@ fn mark(chart: &mut Chart<'_, '_>, plan: Plan, most: f64) -> Drawn {
 fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>) -> Drawn {
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::MiddleLeft)
+        .position(SeriesLabelPosition::MiddleRight)
         .background_style(WHITE.mix(0.85))
         .label_font((FONT, 12))
         .draw()?;

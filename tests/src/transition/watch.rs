@@ -21,7 +21,7 @@ pub struct Sample {
     pub nodes: [usize; 3],
     /// Mean autonomy of the nodes.
     pub autonomy: f64,
-    /// Share of links whose other end a source has named, by source.
+    /// Share of the peers known to be there that a source has named, by source.
     pub named_by: BTreeMap<String, f64>,
     /// Announces the tracker has answered so far.
     pub announces: u64,
@@ -53,7 +53,7 @@ impl Watched {
         }
         let mut sample =
             Sample { secs: at.as_secs_f64(), announces: self.announces, is_tracker_up, ..Sample::default() };
-        let mut links = 0.0;
+        let mut live = 0.0;
         for node in nodes {
             let Some(last) = node.events().iter().rev().find(|event| event["event"] == "progress") else {
                 continue;
@@ -61,13 +61,13 @@ impl Watched {
             let Some(stage) = STAGES.iter().position(|stage| last["stage"] == *stage) else { continue };
             sample.nodes[stage] += 1;
             sample.autonomy += last["autonomy"].as_f64().unwrap_or(0.0);
-            links += last["peers"].as_f64().unwrap_or(0.0);
+            live += last["live_peers"].as_f64().unwrap_or(0.0);
             for (source, peers) in last["named_by"].as_object().into_iter().flatten() {
                 *sample.named_by.entry(source.clone()).or_default() += peers.as_f64().unwrap_or(0.0);
             }
         }
         sample.autonomy /= sample.nodes.iter().sum::<usize>().max(1) as f64;
-        sample.named_by.values_mut().for_each(|peers| *peers /= f64::max(links, 1.0));
+        sample.named_by.values_mut().for_each(|peers| *peers /= f64::max(live, 1.0));
         sample
     }
 }
