@@ -3,7 +3,7 @@
 mod bootstrap;
 mod churn;
 mod departure;
-mod network;
+pub mod network;
 mod newcomer;
 mod split;
 pub mod stage;
@@ -64,6 +64,12 @@ pub const ALL: &[Drill] = &[
         claim: "with the tracker dead a newcomer with the bare link finds the swarm by the DHT alone",
         needs: Needs::Nothing,
         run: newcomer::by_dht,
+    },
+    Drill {
+        name: "newcomer-by-lan",
+        claim: "with the tracker dead a newcomer with the bare link finds the swarm by the local network alone",
+        needs: Needs::Namespaces,
+        run: newcomer::by_lan,
     },
     Drill {
         name: "newcomer-by-pex",

@@ -66,7 +66,7 @@ pub fn run(plan: Plan) -> Record {
         let shown = scene.run(&["show", &torrent, "--json"]).json();
         format!("magnet:?xt=urn:btih:{}&x.lp={first_address}", text(&shown, "infohash_v1"))
     };
-    let mut watched = Watched::new(metrics_address(&announce));
+    let mut watched = Watched::new(watch::metrics_address(&announce));
     let mut nodes: Vec<Samara> = Vec::new();
     let mut newcomer: Option<Samara> = None;
     let mut record = Record::default();
@@ -112,8 +112,4 @@ fn start_tracker(scene: &Scene) -> (Samara, String) {
     let listening = tracker.wait_until("its HTTP address", PROMPT, is_http);
     let address = text(&listening, "address");
     (tracker, format!("http://{address}/announce"))
-}
-
-fn metrics_address(announce: &str) -> String {
-    announce.trim_start_matches("http://").trim_end_matches("/announce").to_owned()
 }

@@ -38,6 +38,11 @@ fn newcomer_by_dht() {
 }
 
 #[test]
+fn newcomer_by_lan() {
+    check("newcomer-by-lan");
+}
+
+#[test]
 fn newcomer_by_pex() {
     check("newcomer-by-pex");
 }

@@ -4,19 +4,23 @@ use crate::netns::Namespace;
 use crate::process::place::Place;
 
 /// The network of a drill: switches in a row, and machines at them.
-pub(super) struct Network {
+pub struct Network {
     switches: Namespace,
     count: usize,
 }
 
 /// A machine at a switch.
-pub(super) struct Machine {
+pub struct Machine {
     namespace: Namespace,
 }
 
 impl Network {
     /// Two switches with a cable between them.
-    pub(super) fn new() -> Self {
+    ///
+    /// # Panics
+    /// Without root, or `ip`.
+    #[allow(clippy::new_without_default, reason = "it makes namespaces")]
+    pub fn new() -> Self {
         let switches = Namespace::new("switches");
         switches.without_ipv6();
         for switch in ["left", "right"] {
@@ -29,7 +33,10 @@ impl Network {
     }
 
     /// A further machine at the switch `left` or `right`, whose cable carries so many megabits a second each way.
-    pub(super) fn machine(&mut self, switch: &str, megabits: u32) -> Machine {
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn machine(&mut self, switch: &str, megabits: u32) -> Machine {
         self.count += 1;
         let (number, port) = (self.count, format!("port{}", self.count));
         let namespace = Namespace::new(&format!("machine{number}"));
@@ -43,30 +50,33 @@ impl Network {
     }
 
     /// Cuts the cable between the switches.
-    pub(super) fn cut(&self) {
+    pub fn cut(&self) {
         self.switches.down("to-right");
     }
 
     /// Mends it.
-    pub(super) fn heal(&self) {
+    pub fn heal(&self) {
         self.switches.up("to-right");
     }
 }
 
 impl Machine {
     /// Processes here use every address there is.
-    pub(super) fn place(&self) -> Place {
+    pub fn place(&self) -> Place {
         Place::unbound(&self.namespace)
     }
 
     /// Bytes that left by its cable so far.
-    pub(super) fn bytes_sent(&self) -> u64 {
+    pub fn bytes_sent(&self) -> u64 {
         counter(&self.namespace, "eth0", "tx_bytes")
     }
 }
 
 /// Lets an interface send no more than so many megabits a second.
-pub(super) fn limit(namespace: &Namespace, interface: &str, megabits: u32) {
+///
+/// # Panics
+/// Without `tc`, or such an interface.
+pub fn limit(namespace: &Namespace, interface: &str, megabits: u32) {
     // A burst is one large packet; the queue holds less than half a second.
     let queue_kib = (megabits * 50).max(512);
     let args =
@@ -77,7 +87,10 @@ pub(super) fn limit(namespace: &Namespace, interface: &str, megabits: u32) {
 }
 
 /// What an interface counts, such as `tx_bytes`.
-pub(super) fn counter(namespace: &Namespace, interface: &str, name: &str) -> u64 {
+///
+/// # Panics
+/// When there is no such interface, or it counts nothing of this name.
+pub fn counter(namespace: &Namespace, interface: &str, name: &str) -> u64 {
     let path = format!("/sys/class/net/{interface}/statistics/{name}");
     let output = namespace.command("cat").arg(&path).output().expect("cat is everywhere");
     let text = String::from_utf8_lossy(&output.stdout);

@@ -1,9 +1,12 @@
 //! A newcomer finds a swarm whose tracker is dead, by one source alone.
 
+use super::network::{Machine, Network};
 use super::stage::{Content, Peer, Stage};
 use crate::patience;
 use crate::scene::PROMPT;
 
+/// What a machine's cable carries, in megabits a second.
+const CABLE: u32 = 400;
 /// Leaves no source but the link: nothing is remembered yet.
 const LINK_ALONE: [&str; 2] = ["--discovery", "cache"];
 
@@ -21,6 +24,26 @@ pub(super) fn by_dht(stage: &mut Stage) -> String {
     let mut newcomer = stage.join("newcomer", &content.link(&[], &[]), &args);
     let found = newcomer.complete(&content);
     assert!(found.by("dht") > 0 && found.only_by(&["dht"]), "{found}");
+    found.to_string()
+}
+
+/// Everybody is on a machine of its own at one switch; nothing is said about the torrent but in handshakes.
+pub(super) fn by_lan(stage: &mut Stage) -> String {
+    const LAN: [&str; 2] = ["--discovery", "lan"];
+    let content = stage.content(stage.by_scale(4, 16));
+    let mut network = Network::new();
+    let machines: Vec<Machine> = (0..3).map(|_| network.machine("left", CABLE)).collect();
+    let link = content.link(&[], &[]);
+    stage.move_to(machines[0].place());
+    let _seed = stage.seed("seed", &content, &LAN);
+    stage.move_to(machines[1].place());
+    let mut first = stage.join("first", &link, &LAN);
+    first.complete(&content);
+
+    stage.move_to(machines[2].place());
+    let mut newcomer = stage.join("newcomer", &link, &LAN);
+    let found = newcomer.complete(&content);
+    assert!(found.by("lan") > 0 && found.only_by(&["lan"]), "{found}");
     found.to_string()
 }
 

@@ -102,7 +102,12 @@ impl Stage {
 
     /// Starts a tracker.
     pub fn tracker(&self) -> Tracker {
-        self.scene.tracker_in(&self.place, "127.0.0.1", &[])
+        self.tracker_with(&[])
+    }
+
+    /// The same with more arguments.
+    pub fn tracker_with(&self, args: &[&str]) -> Tracker {
+        self.scene.tracker_in(&self.place, "127.0.0.1", args)
     }
 
     /// Starts somebody who has everything, and waits until it shares.
@@ -204,6 +209,12 @@ impl Peer {
             Ok(Some(difference)) => self.process.fail(&difference),
             Err(error) => self.process.fail(&error.to_string()),
         }
+    }
+
+    /// Content bytes it has received, as it said last.
+    pub fn bytes_received(&mut self) -> u64 {
+        let events = self.process.events().iter();
+        events.filter_map(|event| event["bytes_received"].as_u64()).max().unwrap_or(0)
     }
 
     /// Warnings it gave.

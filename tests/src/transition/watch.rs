@@ -72,8 +72,13 @@ impl Watched {
     }
 }
 
-/// Announces answered so far over HTTP and UDP, by the tracker's own count.
-fn announces(tracker: &str) -> Option<u64> {
+/// Where the tracker of an HTTP announce URL tells its figures.
+pub fn metrics_address(announce: &str) -> String {
+    announce.trim_start_matches("http://").trim_end_matches("/announce").to_owned()
+}
+
+/// Announces answered so far over HTTP and UDP, by the own count of the tracker at this address.
+pub fn announces(tracker: &str) -> Option<u64> {
     let mut stream = TcpStream::connect(tracker).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
     write!(stream, "GET /metrics HTTP/1.1\r\nHost: {tracker}\r\nConnection: close\r\n\r\n").ok()?;
