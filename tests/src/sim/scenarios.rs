@@ -1,0 +1,3 @@
+//! The worlds of the scenarios, by what they are about.
+
+pub mod crowds;
