@@ -9,6 +9,7 @@ pub mod choker;
 pub mod config;
 pub mod connections;
 pub mod context;
+pub mod dispersal;
 pub mod event;
 pub mod partial;
 pub mod peer;
@@ -222,6 +223,11 @@ impl Engine {
         match name {
             TimerName::FillSlots => self.fill_slots(),
             TimerName::Rechoke => self.rechoke(),
+            TimerName::Show => {
+                for torrent in self.ids() {
+                    self.with(torrent, |torrent, context| torrent.on_show_timer(context));
+                }
+            }
             TimerName::Dial => {
                 for torrent in self.ids() {
                     self.dial(torrent);

@@ -13,10 +13,12 @@ pub enum TimerName {
     Requests,
     /// The upload slots are to be given out anew.
     Rechoke,
+    /// Somebody may want other pieces than those it was shown.
+    Show,
 }
 
-const NAMES: [TimerName; 4] =
-    [TimerName::FillSlots, TimerName::Dial, TimerName::Requests, TimerName::Rechoke];
+const NAMES: [TimerName; 5] =
+    [TimerName::FillSlots, TimerName::Dial, TimerName::Requests, TimerName::Rechoke, TimerName::Show];
 
 /// One moment or none for each name.
 #[derive(Clone, Debug, Default)]

@@ -3,6 +3,7 @@
 mod download;
 mod links;
 mod messages;
+mod show;
 mod upload;
 
 pub use download::REQUESTS_INTERVAL;
@@ -17,6 +18,7 @@ use samara_proto::moment::Moment;
 
 use super::connections::{Connections, Need};
 use super::context::Context;
+use super::dispersal::Dispersal;
 use super::event::{Aim, Content, LinkId, Output, PeerKey, PeerMessage, TorrentId, Verdict};
 use super::peer::Peer;
 use super::picker::Picker;
@@ -36,6 +38,8 @@ pub struct Torrent {
     verified: Bitfield,
     bytes_done: u64,
     picker: Picker,
+    /// While we are a first seed.
+    dispersal: Option<Dispersal>,
     links: BTreeMap<LinkId, Peer>,
     by_peer: BTreeMap<PeerKey, LinkId>,
     connections: Connections,
@@ -60,6 +64,7 @@ impl Torrent {
                 context.outputs.push_back(Output::CheckPiece { torrent: id, piece: block.piece });
             }
         }
+        let dispersal = verified.is_full().then(|| Dispersal::new(layout.piece_count(), context.rng));
         let bytes_done = verified.iter_ones().map(|piece| u64::from(layout.content_size(piece))).sum();
         Self {
             id,
@@ -68,6 +73,7 @@ impl Torrent {
             verified,
             bytes_done,
             picker,
+            dispersal,
             links: BTreeMap::new(),
             by_peer: BTreeMap::new(),
             connections: Connections::new(context.config.candidates_per_torrent),
@@ -120,6 +126,9 @@ impl Torrent {
         }
         self.bytes_done -= u64::from(self.layout.content_size(piece));
         self.refuse_waiting(piece, context);
+        if let Some(dispersal) = &mut self.dispersal {
+            dispersal.on_lost(piece);
+        }
         if self.aim == Aim::Serve {
             return;
         }

@@ -87,6 +87,11 @@ impl Uploads {
         waiting
     }
 
+    /// Whether anything waits or is in the driver's hands.
+    pub fn is_busy(&self) -> bool {
+        self.handed > 0 || !self.queue.is_empty()
+    }
+
     /// Requests that wait.
     pub fn waiting(&self) -> usize {
         self.queue.len()

@@ -7,7 +7,7 @@ use samara_proto::layout::PieceIndex;
 use super::super::connections::Farewell;
 use super::super::context::Context;
 use super::super::event::{
-    Direction, DisconnectReason, LinkId, Offence, Output, PeerKey, PeerMessage, PeerTraits, Source,
+    Direction, DisconnectReason, LinkId, Offence, Output, PeerKey, PeerTraits, Source,
 };
 use super::super::peer::Peer;
 use super::super::timers::TimerName;
@@ -82,6 +82,7 @@ impl Torrent {
         if let Some(opening) = self.opening(traits) {
             context.send(link, opening);
         }
+        self.show_first(link, context);
     }
 
     /// Whether a link to `key` may stay, making room for it if need be.
@@ -110,19 +111,6 @@ impl Torrent {
             self.drop_link(boring, DisconnectReason::TooManyLinks, context);
         }
         Ok(())
-    }
-
-    /// What we say first.
-    fn opening(&self, traits: PeerTraits) -> Option<PeerMessage> {
-        if traits.fast && self.verified.is_full() {
-            Some(PeerMessage::HaveAll)
-        } else if traits.fast && self.verified.is_empty() {
-            Some(PeerMessage::HaveNone)
-        } else if self.verified.is_empty() {
-            None
-        } else {
-            Some(PeerMessage::Bitfield(self.verified.clone()))
-        }
     }
 
     /// A link ended, not by our order.
@@ -166,6 +154,9 @@ impl Torrent {
             self.picker.on_all_gone();
         } else {
             self.picker.on_gone(&peer.has, context.rng);
+        }
+        if let Some(dispersal) = &mut self.dispersal {
+            dispersal.forget(link, context.rng);
         }
         self.hungry.remove(&link);
         self.by_peer.remove(&peer.key);

@@ -71,11 +71,15 @@ impl Torrent {
             // No more than there are pieces.
             peer.wanted = missing as u32;
         }
+        if let Some(dispersal) = &mut self.dispersal {
+            has.iter_ones().for_each(|piece| dispersal.on_have(link, piece, context.now, context.rng));
+        }
         peer.has = has;
         if peer.wanted > 0 {
             peer.we_want = true;
             context.send(link, PeerMessage::Interested);
         }
+        self.lure(link, context);
         self.drop_if_useless(link, context);
     }
 
@@ -88,6 +92,9 @@ impl Torrent {
             return;
         }
         self.picker.on_have(piece, context.rng);
+        if let Some(dispersal) = &mut self.dispersal {
+            dispersal.on_have(link, piece, context.now, context.rng);
+        }
         if self.aim == Aim::Fetch && !self.verified.get(piece) {
             peer.wanted += 1;
             let is_news = !std::mem::replace(&mut peer.we_want, true);
@@ -98,6 +105,7 @@ impl Torrent {
                 self.refill(link, context);
             }
         }
+        self.show_more(link, context);
         self.drop_if_useless(link, context);
     }
 

@@ -29,7 +29,10 @@ impl Torrent {
             Some(peer.uploads.grant(block, context.config.request_queue))
         };
         let cost = match granted {
-            Some(Grant::Queued) => return self.hand_out(link, context),
+            Some(Grant::Queued) => {
+                self.promise(link, block.piece, context);
+                return self.hand_out(link, context);
+            }
             Some(Grant::Full) => OVERFLOW_COST,
             Some(Grant::AlreadyQueued) | None => 1,
         };
@@ -74,7 +77,11 @@ impl Torrent {
         let window_bytes = peer.upload_window_bytes(context.now, context.config);
         while let Some(block) = peer.uploads.hand_out(window_bytes) {
             context.outputs.push_back(Output::SendBlock { link, block });
+            if let Some(dispersal) = &mut self.dispersal {
+                dispersal.on_handed(link, block, context.now);
+            }
         }
+        self.show_more(link, context);
     }
 
     /// Nobody gets anything of `piece` any more.
@@ -108,6 +115,7 @@ impl Torrent {
         if std::mem::replace(&mut peer.wants_us, false) {
             self.interested -= 1;
             self.choke(link, context);
+            self.lure(link, context);
         }
     }
 
@@ -118,6 +126,7 @@ impl Torrent {
             peer.slot_since = context.now;
             context.choker.on_unchoked();
             context.send(link, PeerMessage::Unchoke);
+            self.show_more(link, context);
         }
     }
 
@@ -130,6 +139,9 @@ impl Torrent {
         peer.slot_since = context.now;
         let waiting = peer.uploads.take_all();
         let fast = peer.traits.fast;
+        if let Some(dispersal) = &mut self.dispersal {
+            dispersal.on_choked(link, context.rng);
+        }
         context.send(link, PeerMessage::Choke);
         for block in waiting.into_iter().filter(|_| fast) {
             context.send(link, PeerMessage::Reject(block));
