@@ -5,6 +5,7 @@
 
 pub mod agenda;
 mod checks;
+pub mod choices;
 pub mod disk;
 pub mod host;
 pub mod lie;

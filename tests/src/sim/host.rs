@@ -49,6 +49,8 @@ pub struct HostSpec {
     pub preloaded: u32,
     /// Pieces from the end that are missing in what it comes with.
     pub lacks: u32,
+    /// Somebody whom it knows by a link.
+    pub knows: Option<HostNo>,
     /// Its engine's.
     pub config: EngineConfig,
 }
@@ -68,6 +70,7 @@ impl HostSpec {
             hash_rate: 1_000_000_000,
             preloaded: 0,
             lacks: 0,
+            knows: None,
             config: EngineConfig::default(),
         }
     }

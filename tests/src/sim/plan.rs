@@ -78,6 +78,7 @@ impl Params {
 
     /// A small world is looked at more closely than a large one can be.
     pub fn settings(&self) -> Settings {
+        // Every message of a run that takes no more than a second or so can be decoded.
         let is_small = u64::from(self.leeches) * u64::from(self.pieces) <= 1 << 14;
         Settings {
             shape: self.shape(),

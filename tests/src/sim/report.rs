@@ -117,7 +117,12 @@ impl Report {
 
     /// T_min / T.
     pub fn efficiency(&self) -> f64 {
-        if self.complete && self.seconds > 0.0 { self.bound_seconds / self.seconds } else { 0.0 }
+        match self.complete {
+            // Nothing was left to do when the faults were over.
+            true if self.seconds <= 0.0 => 1.0,
+            true => self.bound_seconds / self.seconds,
+            false => 0.0,
+        }
     }
 
     /// Everybody completed and no claim was broken.
@@ -171,7 +176,9 @@ impl Report {
 
 /// Content bytes that a host lacked when it came.
 fn needed(host: &Host, bytes: f64) -> f64 {
-    bytes * (1.0 - f64::from(host.spec.preloaded) / 1000.0)
+    let pieces = f64::from(host.disk.verified().len().max(1));
+    let brought = (pieces - f64::from(host.spec.lacks)) * f64::from(host.spec.preloaded) / 1000.0;
+    bytes * (1.0 - brought / pieces)
 }
 
 fn seconds(host: &Host) -> Option<f64> {

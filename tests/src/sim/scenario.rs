@@ -1,13 +1,15 @@
 //! The table of scenarios, and how one is run.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::plan::{Params, Plan};
 use super::report::Report;
-use super::scenarios::crowds;
+use super::scenarios::{arrivals, crowds, faults, hostile};
 use super::world::World;
 
 /// A world with a name.
+#[derive(Clone, Copy)]
 pub struct Scenario {
     /// What it is called.
     pub name: &'static str,
@@ -21,36 +23,125 @@ pub struct Scenario {
     pub add: fn(&Params, &Plan, &World, &mut Report),
 }
 
+const fn scenario(
+    name: &'static str,
+    about: &'static str,
+    defaults: fn() -> Params,
+    plan: fn(&Params) -> Plan,
+    add: fn(&Params, &Plan, &World, &mut Report),
+) -> Scenario {
+    Scenario { name, about, defaults, plan, add }
+}
+
 /// Every scenario.
 pub const ALL: &[Scenario] = &[
-    Scenario {
-        name: "flash-crowd",
-        about: "one seed and leeches that come at once, with equal links",
-        defaults: Params::default,
-        plan: crowds::flash,
-        add: nothing,
-    },
-    Scenario {
-        name: "slow-seed",
-        about: "a flash crowd whose seed has half a leech's uplink",
-        defaults: crowds::slow_seed,
-        plan: crowds::flash,
-        add: nothing,
-    },
-    Scenario {
-        name: "two-peers",
-        about: "one seed and two leeches",
-        defaults: crowds::two_peers,
-        plan: crowds::flash,
-        add: nothing,
-    },
-    Scenario {
-        name: "thousand",
-        about: "a flash crowd of a thousand",
-        defaults: crowds::thousand,
-        plan: crowds::flash,
-        add: nothing,
-    },
+    scenario(
+        "flash-crowd",
+        "one seed, and leeches that come at once with equal links",
+        Params::default,
+        crowds::flash,
+        nothing,
+    ),
+    scenario(
+        "slow-seed",
+        "a flash crowd whose seed has half a leech's uplink",
+        crowds::slow_seed,
+        crowds::flash,
+        nothing,
+    ),
+    scenario(
+        "mixed-links",
+        "three classes of links, 1:4:16",
+        crowds::mixed_params,
+        crowds::mixed,
+        crowds::add_worst_class,
+    ),
+    scenario(
+        "steady-arrivals",
+        "leeches come one after the other and go soon after they have everything",
+        arrivals::steady_params,
+        arrivals::steady,
+        arrivals::add_slowdown,
+    ),
+    scenario(
+        "seed-leaves",
+        "the only seed goes after giving 1.05 copies",
+        Params::default,
+        crowds::seed_leaves,
+        nothing,
+    ),
+    scenario(
+        "free-riders",
+        "a quarter of the leeches give nothing",
+        hostile::riders_params,
+        hostile::riders,
+        hostile::add_riders,
+    ),
+    scenario(
+        "corrupters",
+        "a tenth of the leeches give wrong bytes",
+        hostile::corrupters_params,
+        hostile::corrupters,
+        hostile::add_world_without,
+    ),
+    scenario(
+        "liars",
+        "a third of the leeches lie, each in its way",
+        hostile::liars_params,
+        hostile::liars,
+        hostile::add_world_without,
+    ),
+    scenario(
+        "churn",
+        "a tenth of the leeches goes in a minute, and as many come",
+        faults::churn_params,
+        faults::churn,
+        nothing,
+    ),
+    scenario(
+        "crash-resume",
+        "every leech crashes once and resumes",
+        faults::crash_params,
+        faults::crash,
+        nothing,
+    ),
+    scenario(
+        "partition",
+        "half of the leeches lose the rest for a while",
+        faults::partition_params,
+        faults::partition,
+        nothing,
+    ),
+    scenario(
+        "hiccups",
+        "links that stall, are cut and vary in latency",
+        faults::hiccups_params,
+        faults::hiccups,
+        nothing,
+    ),
+    scenario(
+        "tracker-gone",
+        "the tracker is there for the first half only",
+        arrivals::tracker_gone_params,
+        arrivals::tracker_gone,
+        nothing,
+    ),
+    scenario(
+        "last-piece",
+        "everybody lacks the same piece, and goes when he has it",
+        crowds::last_piece_params,
+        crowds::last_piece,
+        nothing,
+    ),
+    scenario(
+        "slow-disks",
+        "half of the leeches hash more slowly than their links deliver",
+        Params::default,
+        crowds::slow_disks,
+        nothing,
+    ),
+    scenario("two-peers", "one seed and two leeches", crowds::two_peers, crowds::flash, nothing),
+    scenario("thousand", "a flash crowd of a thousand", crowds::thousand, crowds::flash, nothing),
 ];
 
 fn nothing(_: &Params, _: &Plan, _: &World, _: &mut Report) {}
@@ -75,36 +166,11 @@ impl Scenario {
         (self.add)(params, &plan, &world, &mut report);
         report
     }
+}
 
-    /// The command that runs it again.
-    pub fn replay(&self, params: &Params) -> String {
-        let d = (self.defaults)();
-        let mut command = format!(
-            "cargo run --release -p samara-tests --bin sim -- --scenario {} --rng-seed {}",
-            self.name, params.rng_seed
-        );
-        let millis = |duration: std::time::Duration| duration.as_secs_f64() * 1e3;
-        for (flag, value, default) in [
-            ("leeches", f64::from(params.leeches), f64::from(d.leeches)),
-            ("pieces", f64::from(params.pieces), f64::from(d.pieces)),
-            ("piece-length", f64::from(params.piece_length), f64::from(d.piece_length)),
-            ("seed-up", params.seed_up, d.seed_up),
-            ("up", params.up, d.up),
-            ("down", params.down, d.down),
-            ("latency", millis(params.latency), millis(d.latency)),
-            ("jitter", millis(params.jitter), millis(d.jitter)),
-            ("overhead", f64::from(params.overhead), f64::from(d.overhead)),
-            ("socket-buffer", f64::from(params.socket_bytes), f64::from(d.socket_bytes)),
-            ("window", f64::from(params.window_bytes), f64::from(d.window_bytes)),
-        ] {
-            if value != default {
-                command.push_str(&format!(" --{flag} {value}"));
-            }
-        }
-        if params.v2 != d.v2 {
-            command.push_str(if params.v2 { " --v2" } else { " --v1" });
-        }
-        command
+impl fmt::Debug for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Scenario({})", self.name)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use samara_peer::engine::Engine;
-use samara_peer::engine::event::{Aim, Content, Input};
+use samara_peer::engine::event::{Aim, Content, Input, PeerKey, Source};
 use samara_proto::layout::PieceIndex;
 
 use super::{TORRENT, World, engine_seed, nanos};
@@ -42,6 +42,10 @@ impl World {
         let has_mischief = starter.spec.lie.has_mischief();
         let content = Content { layout: Arc::clone(&self.layout), verified, stored };
         self.fact(host, Input::AddTorrent { torrent: TORRENT, content, aim });
+        if let Some(peer) = self.hosts[at].spec.knows {
+            let (torrent, peer) = (TORRENT, PeerKey(u64::from(peer)));
+            self.fact(host, Input::Candidate { torrent, peer, source: Source::Link });
+        }
         self.plan_for(host, 0, |host, life| Event::Announce { host, life });
         if self.settings.gossip {
             let wait = self.jittered(FIRST_GOSSIP);
