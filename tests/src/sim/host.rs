@@ -144,6 +144,8 @@ pub struct Host {
     pub uplink_planned: bool,
     /// When the downlink has passed all that arrived.
     pub downlink_free_at: Nanos,
+    /// Bytes on their way to it, as they were sent.
+    pub inbound: u64,
     /// Nothing passes its links until then.
     pub stalled_until: Nanos,
     /// Figures.
@@ -170,6 +172,7 @@ impl Host {
             uplink_free_at: 0,
             uplink_planned: false,
             downlink_free_at: 0,
+            inbound: 0,
             stalled_until: 0,
             counts: Counts::default(),
         }
@@ -183,6 +186,17 @@ impl Host {
     /// Nanoseconds its downlink takes for so many bytes.
     pub fn down_time(&self, bytes: u32) -> Nanos {
         (f64::from(bytes) * 1e9 / (self.spec.down * MBIT)) as Nanos
+    }
+
+    /// Bytes that its downlink passes in `time` nanoseconds.
+    pub fn down_bytes(&self, time: Nanos) -> u32 {
+        (self.spec.down * MBIT * time as f64 / 1e9) as u32
+    }
+
+    /// Whether more is on its way to it than its downlink passes in `time` nanoseconds: whoever sends to it
+    /// notices by losses, and holds back.
+    pub fn is_congested(&self, time: Nanos) -> bool {
+        self.inbound as f64 > self.spec.down * MBIT * time as f64 / 1e9
     }
 
     /// It must end up with everything.

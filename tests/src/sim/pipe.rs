@@ -156,12 +156,24 @@ impl Pipe {
         self.acknowledgements.push_back((at, bytes));
     }
 
-    /// The next chunk to be sent; it is under way from now on.
-    pub fn take(&mut self) -> Option<Chunk> {
-        let chunk = self.socket.pop_front()?;
+    /// The next chunk to be sent, or its first `most` bytes; it is under way from now on. Messages are not
+    /// divided.
+    pub fn take(&mut self, most: u32) -> Option<Chunk> {
+        let chunk = match self.socket.front_mut()? {
+            Chunk::Part(bytes) | Chunk::Last(_, bytes) if *bytes > most => {
+                *bytes -= most;
+                Chunk::Part(most)
+            }
+            _ => self.socket.pop_front()?,
+        };
         self.socket_bytes -= chunk.bytes();
         self.unacknowledged += chunk.bytes();
         Some(chunk)
+    }
+
+    /// Whether everything that was sent is known to be taken.
+    pub fn is_quiet(&self) -> bool {
+        self.unacknowledged == 0
     }
 
     /// The sender is gone: what has not left it never will.
@@ -173,11 +185,13 @@ impl Pipe {
         self.socket_bytes = 0;
     }
 
-    /// Nobody listens any more.
-    pub fn discard(&mut self) {
+    /// Nobody listens any more; the bytes that were on their way.
+    pub fn discard(&mut self) -> u64 {
+        let lost = self.flight.iter().chain(&self.landing).map(|(_, chunk)| u64::from(chunk.bytes())).sum();
         self.flight = VecDeque::new();
         self.landing = VecDeque::new();
         self.acknowledgements = VecDeque::new();
+        lost
     }
 }
 
@@ -199,7 +213,7 @@ mod tests {
         pipe.post(PeerMessage::Choke, 5);
         let mut seen = Vec::new();
         while pipe.has_something() || pipe.blocks_held() > 0 {
-            match pipe.take() {
+            match pipe.take(CHUNK_BYTES) {
                 Some(Chunk::Message(..)) => seen.push("message"),
                 Some(Chunk::Last(..)) => seen.push("block"),
                 _ => {}
@@ -215,7 +229,7 @@ mod tests {
         let mut pipe = Pipe { window: CHUNK_BYTES, ..Pipe::default() };
         pipe.post_block(Parcel { block: BLOCK, is_bad: false });
         pipe.pump(u32::MAX, |_| {});
-        pipe.take();
+        pipe.take(CHUNK_BYTES);
         assert!(!pipe.may_send(10));
         pipe.acknowledge(CHUNK_BYTES, 20);
         assert!(!pipe.may_send(19));

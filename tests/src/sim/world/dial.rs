@@ -26,7 +26,7 @@ const LONELY: usize = 4;
 const GOSSIP_INTERVAL: Nanos = 30_000_000_000;
 /// Others it tells of.
 const GOSSIP_PEERS: usize = 10;
-/// Least bytes that may be under way on any path.
+/// Bytes that may be under way on a path are what it holds, so many times over.
 const WINDOW_ROUND_TRIPS: f64 = 2.0;
 
 /// What every host offers.
@@ -57,9 +57,7 @@ impl World {
             if !by_same && self.identity(host) > self.identity(to) {
                 return;
             }
-            let side = self.links[old as usize].side_of(host);
-            self.cut(old, side);
-            self.on_hung_up(old, 1 - side as u8);
+            self.sever(old);
         }
         let number = self.links.len() as LinkNo;
         let latency = self.latency(host, to);
@@ -84,6 +82,8 @@ impl World {
             self.offer(pipe_no(number, side));
         }
         self.touched.extend([host, to]);
+        self.welcome(to, host);
+        self.welcome(host, to);
     }
 
     /// `side` lets go of a link; its host is told at once, the other hears of it a latency later.
@@ -91,13 +91,24 @@ impl World {
         let link = &self.links[link_no as usize];
         if link.ends[1 - side].is_open {
             let event = Event::HungUp { link: link_no, side: 1 - side as u8 };
-            self.agenda.plan(self.now + link.latency, event);
+            self.agenda.plan(link.pipes[side].last_arrival.max(self.now + link.latency), event);
         }
         self.close(link_no, side);
     }
 
+    /// The other end is gone. What it had sent before still comes.
     pub(super) fn on_hung_up(&mut self, link_no: LinkNo, side: u8) {
-        self.close(link_no, usize::from(side));
+        let pipe = &self.links[link_no as usize].pipes[1 - usize::from(side)];
+        match pipe.landing.back() {
+            Some(&(at, _)) => self.agenda.plan(at, Event::HungUp { link: link_no, side }),
+            None => self.close(link_no, usize::from(side)),
+        }
+    }
+
+    /// Both ends let go at once, and what is on its way is lost.
+    pub(super) fn sever(&mut self, link_no: LinkNo) {
+        self.close(link_no, 0);
+        self.close(link_no, 1);
     }
 
     fn close(&mut self, link_no: LinkNo, side: usize) {
@@ -106,14 +117,16 @@ impl World {
             return;
         }
         link.pipes[side].abandon();
-        link.pipes[1 - side].discard();
+        let lost = link.pipes[1 - side].discard();
         link.ends[side].asked = Vec::new();
         let (host, other) = (link.ends[side].host, link.ends[1 - side].host);
         let pair = (host.min(other), host.max(other));
         if self.pairs.get(&pair) == Some(&link_no) {
             self.pairs.remove(&pair);
         }
-        self.hosts[host as usize].links.retain(|&open| open != link_no);
+        let own = &mut self.hosts[host as usize];
+        own.inbound = own.inbound.saturating_sub(lost);
+        own.links.retain(|&open| open != link_no);
         self.fact(host, Input::Disconnected { link: LinkId(u64::from(link_no)) });
     }
 
@@ -150,13 +163,7 @@ impl World {
         let links = &self.hosts[host as usize].links;
         if !links.is_empty() {
             let to = self.links[links[self.rng.index(links.len())] as usize].other(host);
-            let mut others = Vec::new();
-            for _ in 0..GOSSIP_PEERS.min(links.len()) {
-                let other = self.links[links[self.rng.index(links.len())] as usize].other(host);
-                if other != to {
-                    others.push(other);
-                }
-            }
+            let others = self.some_neighbours(host, to);
             if self.hosts[to as usize].is_up && self.hosts[to as usize].side == self.hosts[host as usize].side
             {
                 self.name_all(to, others, Source::Pex);
@@ -164,6 +171,21 @@ impl World {
         }
         let wait = self.jittered(GOSSIP_INTERVAL);
         self.plan_for(host, wait, |host, life| Event::Gossip { host, life });
+    }
+
+    /// A host tells one that it has just been linked with of others, if that one knows few.
+    fn welcome(&mut self, host: HostNo, newcomer: HostNo) {
+        if self.settings.gossip && self.hosts[newcomer as usize].links.len() < LONELY {
+            let others = self.some_neighbours(host, newcomer);
+            self.name_all(newcomer, others, Source::Pex);
+        }
+    }
+
+    fn some_neighbours(&mut self, host: HostNo, but: HostNo) -> Vec<HostNo> {
+        let links = &self.hosts[host as usize].links;
+        let drawn = (0..GOSSIP_PEERS.min(links.len())).map(|_| links[self.rng.index(links.len())]);
+        let others = drawn.map(|link| self.links[link as usize].other(host));
+        others.filter(|&other| other != but).collect()
     }
 
     fn name_all(&mut self, host: HostNo, peers: Vec<HostNo>, source: Source) {

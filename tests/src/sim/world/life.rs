@@ -61,7 +61,7 @@ impl World {
 
     /// Ends a host without a word.
     fn crash(&mut self, host: HostNo) {
-        for link in std::mem::take(&mut self.hosts[host as usize].links) {
+        for link in self.hosts[host as usize].links.clone() {
             let side = self.links[link as usize].side_of(host);
             self.cut(link, side);
         }
@@ -97,8 +97,7 @@ impl World {
                 for link in 0..self.links.len() {
                     let [a, b] = [0, 1].map(|side| self.links[link].ends[side].host as usize);
                     if self.hosts[a].side != self.hosts[b].side && self.links[link].is_up() {
-                        self.cut(link as LinkNo, 0);
-                        self.on_hung_up(link as LinkNo, 1);
+                        self.sever(link as LinkNo);
                     }
                 }
             }
@@ -107,8 +106,7 @@ impl World {
             }
             Step::CutOne(host) => {
                 if let Some(&link) = self.hosts[host as usize].links.first() {
-                    self.cut(link, 0);
-                    self.on_hung_up(link, 1);
+                    self.sever(link);
                 }
             }
             Step::TrackerGone => self.tracker.vanish(),

@@ -8,6 +8,14 @@ use crate::sim::link::{of_pipe, pipe_no};
 use crate::sim::pipe::{CHUNK_BYTES, Chunk};
 use crate::sim::wire::BLOCK_HEADER_BYTES;
 
+/// What waits before a downlink, in time, until those who send to it hold back: a router's queue. The way
+/// there, which holds bytes too, comes on top.
+const QUEUE: Nanos = 50_000_000;
+/// What each of those who hold back may still have on its way: so much of the downlink's time.
+const TRICKLE: Nanos = 5_000_000;
+/// The least of that: a full packet.
+const PACKET_BYTES: u32 = 1448;
+
 /// Bytes an uplink sends before it looks again at who waits: small messages for many links go at once.
 const SLICE_BYTES: u32 = 4096;
 
@@ -28,7 +36,9 @@ impl World {
         if pipe.is_queued || is_cut_off || !pipe.has_something() {
             return;
         }
-        if pipe.may_send(self.now) {
+        let receiver = &self.hosts[other as usize];
+        let holds_back = receiver.is_congested(QUEUE + 2 * link.latency);
+        if pipe.may_send(self.now) && (pipe.is_quiet() || !holds_back) {
             pipe.is_queued = true;
             self.hosts[host as usize].ring.push_back(pipe_no);
         } else if let Some(at) = pipe.plan_acknowledgement() {
@@ -71,14 +81,20 @@ impl World {
         let (link_no, side) = of_pipe(pipe_no);
         let link = &mut self.links[link_no as usize];
         let other = link.ends[1 - side].host as usize;
-        let sender = &mut self.hosts[host as usize];
+        let receiver = &mut self.hosts[other];
+        let most = match receiver.is_congested(QUEUE + 2 * link.latency) {
+            true => receiver.down_bytes(TRICKLE).clamp(PACKET_BYTES, CHUNK_BYTES),
+            false => CHUNK_BYTES,
+        };
+        let is_heard = link.ends[1 - side].is_open && receiver.is_up;
         let pipe = &mut link.pipes[side];
         pipe.is_queued = false;
         let first = pipe.flight.len();
         let mut burst = 0;
-        while burst < CHUNK_BYTES
+        let sender = &mut self.hosts[host as usize];
+        while burst < most
             && pipe.may_send(self.now)
-            && let Some(chunk) = pipe.take()
+            && let Some(chunk) = pipe.take(most)
         {
             match &chunk {
                 Chunk::Message(_, bytes) => sender.counts.control += u64::from(*bytes),
@@ -102,8 +118,11 @@ impl World {
         let arrival = pipe.last_arrival.max(*sent_at + link.latency + jitter);
         pipe.last_arrival = arrival;
         pipe.flight.iter_mut().skip(first).for_each(|(at, _)| *at = arrival);
-        if link.ends[1 - side].is_open && self.hosts[other].is_up {
+        if is_heard {
+            self.hosts[other].inbound += u64::from(burst);
             self.agenda.plan(arrival, Event::Arrived(pipe_no));
+        } else {
+            pipe.discard();
         }
         self.leave_if_due(host);
         burst
@@ -115,7 +134,7 @@ impl World {
         let link = &mut self.links[link_no as usize];
         let pipe = &mut link.pipes[side];
         if !link.ends[1 - side].is_open {
-            return pipe.discard();
+            return;
         }
         let (mut bytes, mut count) = (0, 0);
         for (_, chunk) in pipe.flight.iter().take_while(|(at, _)| *at <= self.now) {
@@ -150,7 +169,7 @@ impl World {
             let link = &mut self.links[link_no as usize];
             let pipe = &mut link.pipes[side];
             if !link.ends[1 - side].is_open {
-                return pipe.discard();
+                return;
             }
             if pipe.landing.front().is_none_or(|(at, _)| *at > self.now) {
                 break;
@@ -165,6 +184,8 @@ impl World {
             }
         }
         let link = &mut self.links[link_no as usize];
+        let inbound = &mut self.hosts[link.ends[1 - side].host as usize].inbound;
+        *inbound = inbound.saturating_sub(u64::from(bytes));
         let heard_at = self.now + link.latency;
         let pipe = &mut link.pipes[side];
         pipe.acknowledge(bytes, heard_at);
