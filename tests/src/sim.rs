@@ -6,10 +6,12 @@
 pub mod agenda;
 mod checks;
 pub mod choices;
+pub mod compare;
 pub mod disk;
 pub mod host;
 pub mod lie;
 pub mod link;
+pub mod matrix;
 pub mod pipe;
 pub mod plan;
 pub mod report;
@@ -20,3 +22,6 @@ pub mod trace;
 pub mod tracker;
 pub mod wire;
 pub mod world;
+
+/// The runs that once broke a claim, as [`choices::runs_in`] reads them.
+pub const REGRESSIONS: &str = include_str!("sim/regressions.txt");

@@ -1,16 +1,21 @@
 //! Runs swarms in virtual time: `cargo run --release -p samara-tests --bin sim -- --scenario NAME | --list`.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{ArgGroup, Parser};
-use samara_tests::sim::choices::{Choices, known, replay};
+use samara_tests::sim::choices::{Choices, known, replay, runs_in};
+use samara_tests::sim::compare::table;
+use samara_tests::sim::plan::Params;
 use samara_tests::sim::report::Report;
 use samara_tests::sim::scenario::{ALL, Scenario};
+use samara_tests::sim::{REGRESSIONS, matrix};
+use serde_json::json;
 
 /// Run swarms of production engines in virtual time
 #[derive(Parser)]
-#[command(name = "sim", max_term_width = 100, group = ArgGroup::new("what").required(true).args(["list", "scenario"]))]
+#[command(name = "sim", max_term_width = 100, group = ArgGroup::new("what").required(true).args(["list", "scenario", "matrix", "regressions", "compare"]))]
 struct Cli {
     /// Say which scenarios there are
     #[arg(long)]
@@ -18,12 +23,21 @@ struct Cli {
     /// The scenario to run
     #[arg(long, value_name = "NAME", value_parser = known)]
     scenario: Option<&'static Scenario>,
+    /// Measure everything that has a target, and print the table; fails if a target is missed
+    #[arg(long)]
+    matrix: bool,
+    /// Run again whatever once broke a claim
+    #[arg(long)]
+    regressions: bool,
+    /// Compare two files of what --json printed
+    #[arg(long, num_args = 2, value_names = ["OLD", "NEW"])]
+    compare: Option<Vec<PathBuf>>,
     #[command(flatten)]
     choices: Choices,
-    /// Run it so many times, each with the next seed
-    #[arg(long, value_name = "K", default_value_t = 1)]
-    runs: u64,
-    /// Print one JSON object for each run
+    /// Run it so many times, each with the next seed [default: 1, or 5 for the matrix]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    runs: Option<u64>,
+    /// Print one JSON object for each run, or each row of the matrix
     #[arg(long)]
     json: bool,
 }
@@ -36,11 +50,25 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    let Some(scenario) = cli.scenario else { return ExitCode::FAILURE };
-    let mut params = cli.choices.params(scenario);
+    if let Some(files) = &cli.compare {
+        return compare(&files[0], &files[1]);
+    }
+    if cli.matrix {
+        return measure(cli.runs.unwrap_or(5), cli.json);
+    }
+    let runs: Vec<(&Scenario, Params)> = match cli.scenario {
+        Some(scenario) => {
+            let first = cli.choices.params(scenario);
+            let nth = |number| Params { rng_seed: first.rng_seed + number, ..first.clone() };
+            (0..cli.runs.unwrap_or(1)).map(|number| (scenario, nth(number))).collect()
+        }
+        None => match runs_in(REGRESSIONS) {
+            Ok(runs) => runs,
+            Err(what) => return fail(&what),
+        },
+    };
     let mut is_good = true;
-    for number in 0..cli.runs {
-        params.rng_seed = cli.choices.rng_seed + number;
+    for (scenario, params) in runs {
         let since = Instant::now();
         let report = scenario.run(&params);
         is_good &= report.is_good();
@@ -50,6 +78,41 @@ fn main() -> ExitCode {
         }
     }
     if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn compare(old: &Path, new: &Path) -> ExitCode {
+    let read = |file: &Path| {
+        std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))
+    };
+    match read(old).and_then(|old| table(&old, &read(new)?)) {
+        Ok(table) => {
+            print!("{table}");
+            ExitCode::SUCCESS
+        }
+        Err(what) => fail(&what),
+    }
+}
+
+fn measure(runs: u64, json: bool) -> ExitCode {
+    let rows = matrix::run(runs, &|scenario, params| {
+        eprintln!("{} with {} leeches, seed {}", scenario.name, params.leeches, params.rng_seed);
+    });
+    if json {
+        for row in &rows {
+            println!(
+                "{}",
+                json!({ "what": row.what, "target": row.target, "measured": row.measured, "met": row.is_met })
+            );
+        }
+    } else {
+        print!("{}", matrix::markdown(&rows));
+    }
+    if rows.iter().all(|row| row.is_met) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn fail(what: &str) -> ExitCode {
+    eprintln!("{what}");
+    ExitCode::FAILURE
 }
 
 fn tell(cli: &Cli, report: &Report, took: Duration) {

@@ -68,7 +68,7 @@ pub const ALL: &[Scenario] = &[
         "the only seed goes after giving 1.05 copies",
         Params::default,
         crowds::seed_leaves,
-        nothing,
+        crowds::add_lost_pieces,
     ),
     scenario(
         "free-riders",

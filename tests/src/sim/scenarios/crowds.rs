@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use samara_proto::layout::PieceIndex;
+
 use crate::sim::host::{HostSpec, Leaves, MBIT};
 use crate::sim::plan::{Params, Plan, bound};
 use crate::sim::report::Report;
@@ -61,6 +63,14 @@ pub fn seed_leaves(params: &Params) -> Plan {
     let mut hosts = params.crowd();
     hosts[0].leaves = Leaves::AfterGiving(COPIES);
     Plan::calm(params, hosts)
+}
+
+/// Pieces that nobody has any more.
+pub fn add_lost_pieces(params: &Params, _: &Plan, world: &World, report: &mut Report) {
+    let running = || world.hosts.iter().filter(|host| host.is_up);
+    let has = |piece: u32| running().any(|host| host.disk.verified().get(PieceIndex(piece)));
+    let lost = (0..params.pieces).filter(|&piece| !has(piece)).count();
+    report.extra.insert("lost_pieces", lost as f64);
 }
 
 /// Many leeches.
