@@ -9,5 +9,6 @@ pub mod patience;
 pub mod process;
 pub mod rogue;
 pub mod scene;
+pub mod sim;
 pub mod tidy;
 pub mod transition;

@@ -1,0 +1,238 @@
+//! One direction of a link: what the driver still holds, what is in the socket's buffer, what is under way.
+//!
+//! Messages overtake the blocks that the driver holds; nothing overtakes what is in the socket's buffer.
+
+use std::collections::VecDeque;
+
+use samara_peer::engine::event::PeerMessage;
+use samara_proto::layout::BlockRef;
+use samara_proto::limits::BLOCK_LENGTH;
+
+use super::agenda::Nanos;
+use super::wire::BLOCK_HEADER_BYTES;
+
+/// Bytes written into the socket at once, and sent before another link has its turn.
+pub const CHUNK_BYTES: u32 = BLOCK_LENGTH;
+
+/// A block on its way; a bad one does not have the torrent's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parcel {
+    /// Which.
+    pub block: BlockRef,
+    /// Whether its bytes are wrong.
+    pub is_bad: bool,
+}
+
+/// What lies in the socket's buffer and travels.
+#[derive(Clone, Debug)]
+pub enum Chunk {
+    /// A message and its weight.
+    Message(PeerMessage, u32),
+    /// So many bytes of a block, or of handshakes, after which more follow.
+    Part(u32),
+    /// The last bytes of a block.
+    Last(Parcel, u32),
+}
+
+impl Chunk {
+    /// Bytes on the wire.
+    pub fn bytes(&self) -> u32 {
+        match self {
+            Chunk::Message(_, bytes) | Chunk::Part(bytes) | Chunk::Last(_, bytes) => *bytes,
+        }
+    }
+}
+
+/// One direction of a link.
+#[derive(Debug, Default)]
+pub struct Pipe {
+    messages: VecDeque<(PeerMessage, u32)>,
+    blocks: VecDeque<Parcel>,
+    /// A block of which a part is in the socket already, and the bytes still to come.
+    writing: Option<(Parcel, u32)>,
+    socket: VecDeque<Chunk>,
+    socket_bytes: u32,
+    /// Bytes sent and not yet known to be taken.
+    unacknowledged: u32,
+    acknowledgements: VecDeque<(Nanos, u32)>,
+    /// What has left the uplink, by the moment its last byte comes.
+    pub flight: VecDeque<(Nanos, Chunk)>,
+    /// What passes the receiver's downlink, by the moment it has passed.
+    pub landing: VecDeque<(Nanos, Chunk)>,
+    /// When the last of `flight` arrives: what is sent later arrives no sooner.
+    pub last_arrival: Nanos,
+    /// It has its place among those that the uplink serves in turn.
+    pub is_queued: bool,
+    /// It could send but for its window, and nothing that will open it is settled yet.
+    pub is_blocked: bool,
+    /// The next acknowledgement is on the agenda.
+    pub is_acknowledgement_planned: bool,
+    /// Bytes that may be unacknowledged when a chunk is sent.
+    pub window: u32,
+}
+
+impl Pipe {
+    /// The driver was ordered to send a message.
+    pub fn post(&mut self, message: PeerMessage, bytes: u32) {
+        self.messages.push_back((message, bytes));
+    }
+
+    /// The driver was ordered to send a block.
+    pub fn post_block(&mut self, parcel: Parcel) {
+        self.blocks.push_back(parcel);
+    }
+
+    /// Bytes that come before everything else: handshakes.
+    pub fn preface(&mut self, bytes: u32) {
+        self.socket.push_back(Chunk::Part(bytes));
+        self.socket_bytes += bytes;
+    }
+
+    /// Blocks in the driver's hands.
+    pub fn blocks_held(&self) -> usize {
+        self.blocks.len() + usize::from(self.writing.is_some())
+    }
+
+    /// Messages in the driver's hands.
+    pub fn messages_held(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Moves from the driver into the socket what its buffer of `capacity` bytes takes; calls `written` for
+    /// each block whose last byte is in.
+    pub fn pump(&mut self, capacity: u32, mut written: impl FnMut(BlockRef)) {
+        while self.socket_bytes < capacity {
+            if let Some((parcel, left)) = self.writing.take() {
+                let bytes = left.min(CHUNK_BYTES);
+                if left > bytes {
+                    self.writing = Some((parcel, left - bytes));
+                    self.put(Chunk::Part(bytes));
+                } else {
+                    self.put(Chunk::Last(parcel, bytes));
+                    written(parcel.block);
+                }
+            } else if let Some((message, bytes)) = self.messages.pop_front() {
+                self.put(Chunk::Message(message, bytes));
+            } else if let Some(parcel) = self.blocks.pop_front() {
+                self.writing = Some((parcel, parcel.block.length + BLOCK_HEADER_BYTES));
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn put(&mut self, chunk: Chunk) {
+        self.socket_bytes += chunk.bytes();
+        self.socket.push_back(chunk);
+    }
+
+    /// Whether anything waits in the socket.
+    pub fn has_something(&self) -> bool {
+        !self.socket.is_empty()
+    }
+
+    /// Whether its window lets it send at `now`.
+    pub fn may_send(&mut self, now: Nanos) -> bool {
+        while let Some(&(_, bytes)) = self.acknowledgements.front().filter(|(at, _)| *at <= now) {
+            self.acknowledgements.pop_front();
+            self.unacknowledged = self.unacknowledged.saturating_sub(bytes);
+        }
+        self.unacknowledged < self.window
+    }
+
+    /// When its window, now full, will open a bit, if that is to be put on the agenda.
+    pub fn plan_acknowledgement(&mut self) -> Option<Nanos> {
+        if self.is_acknowledgement_planned {
+            return None;
+        }
+        let next = self.acknowledgements.front().map(|&(at, _)| at);
+        self.is_acknowledgement_planned = next.is_some();
+        self.is_blocked = next.is_none();
+        next
+    }
+
+    /// The receiver took `bytes`, of which the sender hears at `at`.
+    pub fn acknowledge(&mut self, bytes: u32, at: Nanos) {
+        self.acknowledgements.push_back((at, bytes));
+    }
+
+    /// The next chunk to be sent, or its first `most` bytes; it is under way from now on. Messages are not
+    /// divided.
+    pub fn take(&mut self, most: u32) -> Option<Chunk> {
+        let chunk = match self.socket.front_mut()? {
+            Chunk::Part(bytes) | Chunk::Last(_, bytes) if *bytes > most => {
+                *bytes -= most;
+                Chunk::Part(most)
+            }
+            _ => self.socket.pop_front()?,
+        };
+        self.socket_bytes -= chunk.bytes();
+        self.unacknowledged += chunk.bytes();
+        Some(chunk)
+    }
+
+    /// Whether everything that was sent is known to be taken.
+    pub fn is_quiet(&self) -> bool {
+        self.unacknowledged == 0
+    }
+
+    /// The sender is gone: what has not left it never will.
+    pub fn abandon(&mut self) {
+        self.messages.clear();
+        self.blocks.clear();
+        self.writing = None;
+        self.socket.clear();
+        self.socket_bytes = 0;
+    }
+
+    /// Nobody listens any more; the bytes that were on their way.
+    pub fn discard(&mut self) -> u64 {
+        let lost = self.flight.iter().chain(&self.landing).map(|(_, chunk)| u64::from(chunk.bytes())).sum();
+        self.flight = VecDeque::new();
+        self.landing = VecDeque::new();
+        self.acknowledgements = VecDeque::new();
+        lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use samara_proto::layout::PieceIndex;
+
+    const BLOCK: BlockRef = BlockRef { piece: PieceIndex(1), begin: 0, length: 4 * CHUNK_BYTES };
+
+    #[test]
+    fn messages_overtake_blocks_that_the_driver_holds_but_not_the_socket() {
+        let mut pipe = Pipe::default();
+        let parcel = Parcel { block: BLOCK, is_bad: false };
+        pipe.post_block(parcel);
+        pipe.post_block(parcel);
+        let mut written = 0;
+        pipe.pump(CHUNK_BYTES, |_| written += 1);
+        pipe.post(PeerMessage::Choke, 5);
+        let mut seen = Vec::new();
+        while pipe.has_something() || pipe.blocks_held() > 0 {
+            match pipe.take(CHUNK_BYTES) {
+                Some(Chunk::Message(..)) => seen.push("message"),
+                Some(Chunk::Last(..)) => seen.push("block"),
+                _ => {}
+            }
+            pipe.pump(CHUNK_BYTES, |_| written += 1);
+        }
+        assert_eq!(seen, ["block", "message", "block"]);
+        assert_eq!(written, 2);
+    }
+
+    #[test]
+    fn a_full_window_opens_when_the_receiver_is_heard() {
+        let mut pipe = Pipe { window: CHUNK_BYTES, ..Pipe::default() };
+        pipe.post_block(Parcel { block: BLOCK, is_bad: false });
+        pipe.pump(u32::MAX, |_| {});
+        pipe.take(CHUNK_BYTES);
+        assert!(!pipe.may_send(10));
+        pipe.acknowledge(CHUNK_BYTES, 20);
+        assert!(!pipe.may_send(19));
+        assert!(pipe.may_send(20));
+    }
+}

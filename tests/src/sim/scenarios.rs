@@ -1,0 +1,6 @@
+//! The worlds of the scenarios, by what they are about.
+
+pub mod arrivals;
+pub mod crowds;
+pub mod faults;
+pub mod hostile;
