@@ -46,7 +46,7 @@ use crate::net::behaviour::{Behaviour, BehaviourEvent};
 use crate::net::bind::Binding;
 use crate::net::discovery::policy::DialPolicy;
 use crate::net::discovery::tracker::{Client, TrackerEvent};
-use crate::net::link::{Identity, LinkEvent, REQUEST_QUEUE};
+use crate::net::link::{Hosted, Identity, LinkEvent, REQUEST_QUEUE};
 use crate::net::reachability::{Dialability, Reachability};
 use crate::net::wire::Ticket;
 use dht::InDht;
@@ -103,7 +103,7 @@ pub(crate) enum Work {
 }
 
 /// The torrents that answer to inbound handshakes.
-type Directory = Arc<RwLock<BTreeMap<InfoHash, (TorrentId, Arc<Metainfo>)>>>;
+type Directory = Arc<RwLock<BTreeMap<InfoHash, (TorrentId, Hosted)>>>;
 
 /// The node.
 pub(crate) struct NodeLoop {

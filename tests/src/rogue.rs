@@ -13,7 +13,7 @@ use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, Stream};
 use samara_peer::net::behaviour::BehaviourEvent;
 use samara_peer::net::bind::Binding;
-use samara_peer::net::link::{Established, Identity, Incoming, respond};
+use samara_peer::net::link::{Established, Hosted, Identity, Incoming, respond};
 use samara_peer::net::transport;
 use samara_peer::net::wire::WireEvent;
 use samara_proto::layout::BlockRef;
@@ -78,7 +78,8 @@ async fn lie_on(stream: Stream, lie: Lie, metainfo: Arc<Metainfo>, content: Arc<
         return make_noise(stream).await;
     }
     let identity = Identity { peer_id: *b"-XX0000-000000000000", exchanges_peers: true };
-    let Ok(mut link) = respond(stream, identity, |_| Some(metainfo.clone())).await else { return };
+    let hosted = Hosted { metainfo: metainfo.clone(), upload_only: false };
+    let Ok(mut link) = respond(stream, identity, |_| Some(hosted)).await else { return };
     // Whatever the victim does to the stream is its right.
     let _ = lie_along(&mut link, lie, &metainfo, &content).await;
 }

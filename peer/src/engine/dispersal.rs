@@ -2,58 +2,99 @@
 //!
 //! BEP 16 without its waiting: the seed hides what it has and shows each peer some pieces ahead of what that
 //! peer takes, always those of which there are fewest copies. A piece shown counts as a copy, so no two peers
-//! are shown the same one while a piece is left that nobody has; they get it from each other.
+//! are shown the same one while a piece is left that nobody has; they get it from each other. Towards the end a peer that could take more
+//! takes over what another would be given later.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use samara_proto::bitfield::Bitfield;
-use samara_proto::layout::{BlockRef, PieceIndex};
+use samara_proto::layout::{BlockRef, Layout, PieceIndex};
+use samara_proto::limits::BLOCK_LENGTH;
 use samara_proto::moment::Moment;
 
 use super::availability::Availability;
 use super::event::LinkId;
 use super::rng::EngineRng;
 
+/// Bytes shown ahead to a link of which nothing is known yet.
+const AHEAD_FLOOR: u64 = 16 * BLOCK_LENGTH as u64;
+/// Most bytes shown ahead: twice what the fastest link requests ahead.
+const AHEAD_CEILING: u64 = 32 * 1024 * 1024;
+/// What is shown ahead is given within this many seconds, however late requests come.
+const AHEAD_SECONDS: u64 = 2;
+/// A link that was handed nothing for this long may keep what it was promised for much longer.
+const STUCK_AFTER: Duration = Duration::from_secs(1);
+
+/// A piece that is to be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The piece.
+    pub piece: PieceIndex,
+    /// Who was to be given it, and now is not.
+    pub instead_of: Option<LinkId>,
+}
+
 /// What one link was shown and what that led to.
 #[derive(Clone, Debug)]
 struct Shown {
     /// Pieces that it neither has nor was shown.
     unseen: Bitfield,
-    /// Pieces of which it counts as a copy: those it has and those it is being given.
-    counted: Bitfield,
-    /// Bytes still to be handed out of the pieces it is being given.
-    open: BTreeMap<PieceIndex, u32>,
+    /// Pieces that it has.
+    has: Bitfield,
+    /// Pieces that it is being given or was given and has not told to have: bytes still to be handed out.
+    promised: BTreeMap<PieceIndex, u32>,
+    /// The sum of those.
     open_bytes: u64,
+    /// How many of those there should be.
+    ahead_bytes: u64,
     /// When it was last shown something, took something or told of something.
     moved_at: Moment,
+}
+
+impl Shown {
+    fn promised_bytes(&mut self, piece: PieceIndex) -> Option<u32> {
+        let bytes = self.promised.remove(&piece)?;
+        self.open_bytes -= u64::from(bytes);
+        Some(bytes)
+    }
 }
 
 /// The copies of each piece among the linked peers, and what each of them was shown.
 #[derive(Clone, Debug)]
 pub struct Dispersal {
+    layout: Arc<Layout>,
+    /// How many linked peers have a piece or are promised it.
     copies: Availability,
+    /// How many linked peers have it.
+    had: Vec<u32>,
+    /// Pieces that no linked peer has.
+    nowhere: u32,
     links: BTreeMap<LinkId, Shown>,
 }
 
 impl Dispersal {
-    /// Nobody has any of `pieces` pieces but us.
-    pub fn new(pieces: u32, rng: &mut EngineRng) -> Self {
+    /// Nobody has anything but us.
+    pub fn new(layout: Arc<Layout>, rng: &mut EngineRng) -> Self {
+        let pieces = layout.piece_count();
         let mut copies = Availability::new(pieces);
         copies.gain_all();
         for piece in 0..pieces {
             copies.offer(PieceIndex(piece), rng);
         }
-        Self { copies, links: BTreeMap::new() }
+        Self { layout, copies, had: vec![0; pieces as usize], nowhere: pieces, links: BTreeMap::new() }
     }
 
     /// A link came up, whose peer has been shown nothing.
-    pub fn on_linked(&mut self, link: LinkId, pieces: u32, now: Moment) {
+    pub fn on_linked(&mut self, link: LinkId, now: Moment) {
+        let pieces = self.layout.piece_count();
         let shown = Shown {
             unseen: Bitfield::full(pieces),
-            counted: Bitfield::new(pieces),
-            open: BTreeMap::new(),
+            has: Bitfield::new(pieces),
+            promised: BTreeMap::new(),
             open_bytes: 0,
+            ahead_bytes: AHEAD_FLOOR,
             moved_at: now,
         };
         self.links.insert(link, shown);
@@ -69,48 +110,100 @@ impl Dispersal {
         let Some(shown) = self.links.get_mut(&link) else { return };
         shown.moved_at = now;
         shown.unseen.clear(piece);
-        if let Some(bytes) = shown.open.remove(&piece) {
-            shown.open_bytes -= u64::from(bytes);
+        if !shown.has.set(piece) {
+            return;
         }
-        if shown.counted.set(piece) {
+        if shown.promised_bytes(piece).is_none() {
             self.copies.gain(piece, rng);
         }
+        let had = &mut self.had[piece.0 as usize];
+        *had += 1;
+        self.nowhere -= u32::from(*had == 1);
     }
 
     /// Part of a piece was handed out to the link.
     pub fn on_handed(&mut self, link: LinkId, block: BlockRef, now: Moment) {
         let Some(shown) = self.links.get_mut(&link) else { return };
         shown.moved_at = now;
-        let Some(left) = shown.open.get_mut(&block.piece) else { return };
+        let Some(left) = shown.promised.get_mut(&block.piece) else { return };
         let bytes = block.length.min(*left);
         *left -= bytes;
         shown.open_bytes -= u64::from(bytes);
-        if *left == 0 {
-            shown.open.remove(&block.piece);
+    }
+
+    /// The link took everything that it asked for, so far: it is to be shown more ahead.
+    pub fn on_dry(&mut self, link: LinkId, rate: u64) {
+        if let Some(shown) = self.links.get_mut(&link) {
+            let ceiling = (rate * AHEAD_SECONDS).clamp(AHEAD_FLOOR, AHEAD_CEILING);
+            shown.ahead_bytes = (shown.ahead_bytes * 2).min(ceiling);
         }
     }
 
-    /// Bytes of what the link was shown that were not handed out yet.
-    pub fn open_bytes(&self, link: LinkId) -> u64 {
-        self.links.get(&link).map_or(0, |shown| shown.open_bytes)
+    /// Whether the link should be shown more.
+    pub fn has_room(&self, link: LinkId) -> bool {
+        self.links.get(&link).is_some_and(|shown| shown.open_bytes < shown.ahead_bytes)
     }
 
-    /// Chooses one more piece to show to the link: of those it cannot know of, one with the fewest copies.
-    pub fn show(&mut self, link: LinkId, now: Moment, rng: &mut EngineRng) -> Option<PieceIndex> {
-        let shown = self.links.get_mut(&link)?;
+    /// Chooses a piece that the link cannot know of to be given to it: one that nobody has nor is promised;
+    /// then one that somebody else would be given later; once everything is out, the rarest.
+    pub fn choose(&self, link: LinkId, now: Moment, rng: &mut EngineRng) -> Option<Choice> {
+        let shown = self.links.get(&link)?;
         let piece = self.copies.rarest(&shown.unseen, rng, |_| true)?;
+        // We count as one.
+        if self.nowhere == 0 || self.copies.count(piece) == 1 {
+            return Some(Choice { piece, instead_of: None });
+        }
+        self.take_over(link, shown).or_else(|| self.double(link, shown, now))
+    }
+
+    /// A piece of which nothing was handed out to one whose queue is longer than ours would be.
+    fn take_over(&self, link: LinkId, shown: &Shown) -> Option<Choice> {
+        let others = self.links.iter().filter(|&(&other, _)| other != link);
+        let (&longest, other) = others.max_by_key(|(_, other)| other.open_bytes)?;
+        let mut untouched = other.promised.iter().rev().filter(|&(&piece, &left)| {
+            let size = self.layout.piece_size(piece);
+            left == size && shown.unseen.get(piece) && shown.open_bytes + u64::from(size) < other.open_bytes
+        });
+        untouched.next().map(|(&piece, _)| Choice { piece, instead_of: Some(longest) })
+    }
+
+    /// A piece that nobody has since who is to give it on does not take it.
+    fn double(&self, link: LinkId, shown: &Shown, now: Moment) -> Option<Choice> {
+        let stuck = |other: &Shown| other.open_bytes > 0 && other.moved_at + STUCK_AFTER <= now;
+        let others = self.links.iter().filter(|&(&other, state)| other != link && stuck(state));
+        let mut promised = others.flat_map(|(_, other)| other.promised.keys());
+        let piece = promised.find(|&&piece| shown.unseen.get(piece) && self.copies.count(piece) == 2)?;
+        Some(Choice { piece: *piece, instead_of: None })
+    }
+
+    /// Chooses a piece that the link cannot know of, to make it want something.
+    pub fn lure(&mut self, link: LinkId, now: Moment, rng: &mut EngineRng) -> Option<PieceIndex> {
+        let shown = self.links.get_mut(&link)?;
+        let piece = self.copies.any(&shown.unseen, rng, |_| true)?;
         shown.unseen.clear(piece);
         shown.moved_at = now;
         Some(piece)
     }
 
-    /// The link is to be given `piece`, of `bytes` bytes: it counts as a copy from now on.
-    pub fn promise(&mut self, link: LinkId, piece: PieceIndex, bytes: u32, rng: &mut EngineRng) {
+    /// The link is to be given `piece`: it counts as a copy from now on.
+    pub fn promise(&mut self, link: LinkId, piece: PieceIndex, now: Moment, rng: &mut EngineRng) {
         let Some(shown) = self.links.get_mut(&link) else { return };
-        if shown.counted.set(piece) {
-            self.copies.gain(piece, rng);
-            shown.open.insert(piece, bytes);
+        shown.unseen.clear(piece);
+        if !shown.has.get(piece) && !shown.promised.contains_key(&piece) {
+            let bytes = self.layout.piece_size(piece);
+            shown.moved_at = now;
+            shown.promised.insert(piece, bytes);
             shown.open_bytes += u64::from(bytes);
+            self.copies.gain(piece, rng);
+        }
+    }
+
+    /// The link is not to be given `piece` after all.
+    pub fn retract(&mut self, link: LinkId, piece: PieceIndex, rng: &mut EngineRng) {
+        if let Some(shown) = self.links.get_mut(&link)
+            && shown.promised_bytes(piece).is_some()
+        {
+            self.copies.lose(piece, rng);
         }
     }
 
@@ -123,18 +216,23 @@ impl Dispersal {
     /// The link gets nothing more for now: what it was not given yet is free for others.
     pub fn on_choked(&mut self, link: LinkId, rng: &mut EngineRng) {
         let Some(shown) = self.links.get_mut(&link) else { return };
-        shown.open_bytes = 0;
-        for piece in std::mem::take(&mut shown.open).into_keys() {
-            shown.counted.clear(piece);
-            self.copies.lose(piece, rng);
+        let open = shown.promised.iter().filter(|&(_, &left)| left > 0);
+        for piece in open.map(|(&piece, _)| piece).collect::<Vec<_>>() {
+            self.retract(link, piece, rng);
         }
     }
 
     /// The link ended: it counts no more.
     pub fn forget(&mut self, link: LinkId, rng: &mut EngineRng) {
         let Some(shown) = self.links.remove(&link) else { return };
-        for piece in shown.counted.iter_ones() {
+        for piece in shown.promised.into_keys() {
             self.copies.lose(piece, rng);
+        }
+        for piece in shown.has.iter_ones() {
+            self.copies.lose(piece, rng);
+            let had = &mut self.had[piece.0 as usize];
+            *had -= 1;
+            self.nowhere += u32::from(*had == 0);
         }
     }
 

@@ -64,7 +64,7 @@ impl Torrent {
                 context.outputs.push_back(Output::CheckPiece { torrent: id, piece: block.piece });
             }
         }
-        let dispersal = verified.is_full().then(|| Dispersal::new(layout.piece_count(), context.rng));
+        let dispersal = verified.is_full().then(|| Dispersal::new(Arc::clone(&layout), context.rng));
         let bytes_done = verified.iter_ones().map(|piece| u64::from(layout.content_size(piece))).sum();
         Self {
             id,

@@ -11,7 +11,7 @@ mod writer;
 
 pub use framed::{Incoming, ReadError, WireReader, WireWriter};
 pub(crate) use serve::{OUR_SAMARA_PEX, OUR_UT_METADATA};
-pub use setup::{Established, Identity, REQUEST_QUEUE, SetupError, greet, respond};
+pub use setup::{Established, Hosted, Identity, REQUEST_QUEUE, SetupError, greet, respond};
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU8;

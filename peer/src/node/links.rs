@@ -270,15 +270,15 @@ impl NodeLoop {
         stream: Stream,
     ) {
         let Some(state) = self.torrents.get(&torrent) else { return };
-        let metainfo = match &state.phase {
+        let hosted = match &state.phase {
             Phase::Fetching(_) => return self.fetch_from(torrent, peer, stream),
-            Phase::Active(active) => active.metainfo.clone(),
+            Phase::Active(active) => active.hosted(),
             Phase::Checking { .. } | Phase::Failed => return,
         };
         let name = state.names.wire().next().expect("a torrent has a name");
         let (identity, work) = (self.handshake_id, self.work.sender.clone());
         tokio::spawn(async move {
-            let result = greet(stream, identity, name, Some(metainfo)).await;
+            let result = greet(stream, identity, name, Some(hosted)).await;
             let (direction, torrent) = (Direction::Outbound, Some(torrent));
             let setup = Setup { peer: id, connection, direction, torrent, result };
             // Fails only when the node is gone.
@@ -300,7 +300,7 @@ impl NodeLoop {
         tokio::spawn(async move {
             let lookup = |name| {
                 let known = directory.read().expect("no holder panics");
-                known.get(&name).map(|(_, metainfo)| metainfo.clone())
+                known.get(&name).map(|(_, hosted)| hosted.clone())
             };
             let result = respond(stream, identity, lookup).await;
             let (direction, torrent) = (Direction::Inbound, None);
@@ -362,6 +362,8 @@ impl NodeLoop {
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         let Phase::Active(active) = &state.phase else { return };
         let traits = established.traits();
+        // One that has everything may show it piece by piece.
+        let pieces = if established.remote.upload_only == Some(true) { u32::MAX } else { 0 };
         let (metainfo, store) = (active.metainfo.clone(), active.store.clone());
         if direction == Direction::Inbound {
             let sighting = || Sightings::new(Source::Incoming, now);
@@ -381,7 +383,7 @@ impl NodeLoop {
             direction,
             connection,
             wants_us: false,
-            pieces: 0,
+            pieces,
             exchange,
         };
         self.judge_tellers(torrent, peer, true);

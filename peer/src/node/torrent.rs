@@ -21,6 +21,7 @@ use crate::disk::Store;
 use crate::engine::event::{PeerKey, Source};
 use crate::handle::{Progress, Role, TorrentEvent};
 use crate::net::discovery::tracker::{Figures, Tiers};
+use crate::net::link::Hosted;
 
 /// How far a torrent has come.
 pub(super) enum Phase {
@@ -62,6 +63,13 @@ pub(super) struct Active {
     pub(super) store: Store,
     pub(super) bytes_done: u64,
     pub(super) completed: bool,
+}
+
+impl Active {
+    /// What a handshake tells of it.
+    pub(super) fn hosted(&self) -> Hosted {
+        Hosted { metainfo: self.metainfo.clone(), upload_only: self.completed }
+    }
 }
 
 /// One torrent.

@@ -154,11 +154,8 @@ impl NodeLoop {
             state.tell(TorrentEvent::Warning(warning));
         }
         state.tell(TorrentEvent::Ready { bytes_present: bytes_done });
-        let mut directory = self.directory.write().expect("no holder panics");
-        for name in state.names.wire() {
-            directory.insert(name, (torrent, metainfo.clone()));
-        }
-        drop(directory);
+        self.list(torrent);
+        let Some(state) = self.torrents.get(&torrent) else { return };
         let known: Vec<(PeerKey, Source)> =
             state.known.iter().map(|(&peer, sightings)| (peer, sightings.found_by())).collect();
         let role = state.role;
@@ -180,6 +177,16 @@ impl NodeLoop {
         }
         self.tell_neighbours(torrent);
         self.ask_neighbours(torrent);
+    }
+
+    /// Tells those who answer handshakes how a torrent stands.
+    fn list(&self, torrent: TorrentId) {
+        let Some(state) = self.torrents.get(&torrent) else { return };
+        let Some(active) = state.active() else { return };
+        let mut directory = self.directory.write().expect("no holder panics");
+        for name in state.names.wire() {
+            directory.insert(name, (torrent, active.hosted()));
+        }
     }
 
     /// Starts an announcer for each group of trackers and each name that has none yet.
@@ -296,6 +303,7 @@ impl NodeLoop {
             return;
         }
         let (store, work) = (active.store.clone(), self.work.sender.clone());
+        self.list(torrent);
         tokio::spawn(async move {
             let result = store.flush().await;
             // Fails only when the node is gone.

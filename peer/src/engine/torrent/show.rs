@@ -3,19 +3,14 @@
 use std::time::Duration;
 
 use samara_proto::layout::PieceIndex;
-use samara_proto::limits::BLOCK_LENGTH;
 
 use super::super::context::Context;
-use super::super::dispersal::Dispersal;
+use super::super::dispersal::{Choice, Dispersal};
 use super::super::event::{LinkId, PeerMessage, PeerTraits};
 use super::super::peer::Peer;
 use super::super::timers::TimerName;
 use super::Torrent;
 
-/// Least bytes shown ahead of what a link takes: what its first requests ask for.
-const AHEAD_FLOOR: u64 = 32 * BLOCK_LENGTH as u64;
-/// Most bytes shown ahead: twice what the fastest link requests ahead.
-const AHEAD_CEILING: u64 = 32 * 1024 * 1024;
 /// A peer that takes nothing of what it is shown for this long wants something else.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Pieces more that it is then shown, each time.
@@ -36,7 +31,7 @@ impl Torrent {
     /// Shows a link that came up something to want.
     pub(super) fn show_first(&mut self, link: LinkId, context: &mut Context<'_>) {
         let Some(dispersal) = &mut self.dispersal else { return };
-        dispersal.on_linked(link, self.layout.piece_count(), context.now);
+        dispersal.on_linked(link, context.now);
         self.lure(link, context);
         context.timers.set_no_later(TimerName::Show, context.now + PATIENCE);
     }
@@ -44,32 +39,44 @@ impl Torrent {
     /// Shows a peer that wants nothing of what it was shown one piece more.
     pub(super) fn lure(&mut self, link: LinkId, context: &mut Context<'_>) {
         if self.links.get(&link).is_some_and(|peer| !peer.wants_us) {
-            self.show_one(link, context);
+            self.lure_once(link, context);
         }
+    }
+
+    fn lure_once(&mut self, link: LinkId, context: &mut Context<'_>) -> Option<PieceIndex> {
+        let piece = self.dispersal.as_mut()?.lure(link, context.now, context.rng)?;
+        context.send(link, PeerMessage::Have(piece));
+        Some(piece)
     }
 
     /// Shows a peer that may take from us as much as keeps it busy.
     pub(super) fn show_more(&mut self, link: LinkId, context: &mut Context<'_>) {
-        let Some(peer) = self.links.get(&link).filter(|peer| !peer.we_choke) else { return };
-        let ahead = peer.up.rate(context.now).clamp(AHEAD_FLOOR, AHEAD_CEILING);
-        while self.dispersal.as_ref().is_some_and(|dispersal| dispersal.open_bytes(link) < ahead) {
-            let Some(piece) = self.show_one(link, context) else { return };
-            self.promise(link, piece, context);
+        if self.links.get(&link).is_none_or(|peer| peer.we_choke) {
+            return;
+        }
+        while let Some(dispersal) = &mut self.dispersal
+            && dispersal.has_room(link)
+            && let Some(Choice { piece, instead_of }) = dispersal.choose(link, context.now, context.rng)
+        {
+            if let Some(other) = instead_of {
+                dispersal.retract(other, piece, context.rng);
+            }
+            dispersal.promise(link, piece, context.now, context.rng);
+            context.send(link, PeerMessage::Have(piece));
+            // Without BEP 6 it could not be told, and is served all the same.
+            if let Some(other) =
+                instead_of.filter(|other| self.links.get(other).is_some_and(|peer| peer.traits.fast))
+            {
+                self.refuse_waiting_of(other, piece, context);
+            }
         }
     }
 
-    /// Counts a peer that is to be given `piece` as a copy of it.
+    /// Counts a peer that asks for `piece` as a copy of it.
     pub(super) fn promise(&mut self, link: LinkId, piece: PieceIndex, context: &mut Context<'_>) {
-        let bytes = self.layout.piece_size(piece);
         if let Some(dispersal) = &mut self.dispersal {
-            dispersal.promise(link, piece, bytes, context.rng);
+            dispersal.promise(link, piece, context.now, context.rng);
         }
-    }
-
-    fn show_one(&mut self, link: LinkId, context: &mut Context<'_>) -> Option<PieceIndex> {
-        let piece = self.dispersal.as_mut()?.show(link, context.now, context.rng)?;
-        context.send(link, PeerMessage::Have(piece));
-        Some(piece)
     }
 
     /// Shows more to those who take nothing of what they were shown: they may want other files.
@@ -81,7 +88,7 @@ impl Torrent {
                 continue;
             }
             for _ in 0..PIECES_FOR_THE_CHOOSY {
-                if self.show_one(link, context).is_none() {
+                if self.lure_once(link, context).is_none() {
                     break;
                 }
             }

@@ -58,6 +58,11 @@ impl Torrent {
         peer.uploads.on_done(block);
         peer.up.add(context.now, block.length);
         self.up.add(context.now, block.length);
+        let is_dry = !peer.uploads.is_busy();
+        let rate = peer.up.rate(context.now);
+        if let Some(dispersal) = self.dispersal.as_mut().filter(|_| is_dry) {
+            dispersal.on_dry(link, rate);
+        }
         self.hand_out(link, context);
     }
 
@@ -86,11 +91,18 @@ impl Torrent {
 
     /// Nobody gets anything of `piece` any more.
     pub(super) fn refuse_waiting(&mut self, piece: PieceIndex, context: &mut Context<'_>) {
-        for (&link, peer) in &mut self.links {
-            for block in peer.uploads.take_piece(piece) {
-                if peer.traits.fast {
-                    context.send(link, PeerMessage::Reject(block));
-                }
+        let links: Vec<LinkId> = self.links.keys().copied().collect();
+        for link in links {
+            self.refuse_waiting_of(link, piece, context);
+        }
+    }
+
+    /// One peer gets nothing of `piece` that is not in the driver's hands.
+    pub(super) fn refuse_waiting_of(&mut self, link: LinkId, piece: PieceIndex, context: &mut Context<'_>) {
+        let Some(peer) = self.links.get_mut(&link) else { return };
+        for block in peer.uploads.take_piece(piece) {
+            if peer.traits.fast {
+                context.send(link, PeerMessage::Reject(block));
             }
         }
     }

@@ -12,7 +12,7 @@ use samara_proto::wire::extension::{
 };
 use samara_proto::wire::message::{HashRequest, Message};
 
-use super::setup::REQUEST_QUEUE;
+use super::setup::{Hosted, REQUEST_QUEUE};
 
 /// The number under which we want to be sent `ut_metadata` messages.
 pub(crate) const OUR_UT_METADATA: u8 = 1;
@@ -23,12 +23,14 @@ const METADATA_ANSWERS: u32 = 16 * 1024;
 
 /// What we say of ourselves in the extension handshake. Peers of a private torrent, or of one that may be, are
 /// not exchanged.
-pub(crate) fn our_extensions(metainfo: Option<&Metainfo>, exchanges_peers: bool) -> ExtensionHandshake {
+pub(crate) fn our_extensions(hosted: Option<&Hosted>, exchanges_peers: bool) -> ExtensionHandshake {
+    let metainfo = hosted.map(|hosted| &hosted.metainfo);
     let mut ours = ExtensionHandshake {
         version: Some(concat!("Samara ", env!("CARGO_PKG_VERSION")).to_owned()),
         reqq: Some(REQUEST_QUEUE),
         request_length: Some(REQUEST_LENGTH),
         metadata_size: metainfo.and_then(|known| u32::try_from(known.info_bytes().len()).ok()),
+        upload_only: hosted.is_some_and(|hosted| hosted.upload_only).then_some(true),
         ..ExtensionHandshake::default()
     };
     ours.m.insert(UT_METADATA.to_owned(), OUR_UT_METADATA);

@@ -33,6 +33,15 @@ pub struct Identity {
     pub exchanges_peers: bool,
 }
 
+/// A torrent of ours, as far as a handshake tells of it.
+#[derive(Clone, Debug)]
+pub struct Hosted {
+    /// The torrent.
+    pub metainfo: Arc<Metainfo>,
+    /// Whether we have all of it (BEP 21), even if we show it piece by piece.
+    pub upload_only: bool,
+}
+
 /// A stream on which both handshakes are done.
 pub struct Established {
     /// The name the swarm was called by.
@@ -94,7 +103,7 @@ impl SetupError {
     }
 }
 
-/// Shakes hands on a stream we opened, for the torrent called `info_hash`; `metainfo` if it is known.
+/// Shakes hands on a stream we opened, for the torrent called `info_hash`; `hosted` if its metainfo is known.
 ///
 /// # Errors
 /// See [`SetupError`].
@@ -102,14 +111,15 @@ pub async fn greet(
     stream: Stream,
     identity: Identity,
     info_hash: InfoHash,
-    metainfo: Option<Arc<Metainfo>>,
+    hosted: Option<Hosted>,
 ) -> Result<Established, SetupError> {
     within(async {
         let (mut reader, mut writer) = halves(stream);
         writer.push_bytes(&ours(identity, info_hash).encode());
-        push_extensions(&mut writer, identity, metainfo.as_deref());
+        push_extensions(&mut writer, identity, hosted.as_ref());
         writer.flush().await?;
         let theirs = Handshake::decode(&reader.array().await?)?;
+        let metainfo = hosted.map(|hosted| hosted.metainfo);
         let same = theirs.info_hash == info_hash
             || metainfo.as_ref().is_some_and(|known| known.info_hashes().answers_to(theirs.info_hash));
         if !same {
@@ -127,16 +137,16 @@ pub async fn greet(
 pub async fn respond(
     stream: Stream,
     identity: Identity,
-    lookup: impl FnOnce(InfoHash) -> Option<Arc<Metainfo>>,
+    lookup: impl FnOnce(InfoHash) -> Option<Hosted>,
 ) -> Result<Established, SetupError> {
     within(async {
         let (mut reader, mut writer) = halves(stream);
         let theirs = Handshake::decode(&reader.array().await?)?;
-        let metainfo = lookup(theirs.info_hash).ok_or(SetupError::UnknownTorrent)?;
+        let hosted = lookup(theirs.info_hash).ok_or(SetupError::UnknownTorrent)?;
         writer.push_bytes(&ours(identity, theirs.info_hash).encode());
-        push_extensions(&mut writer, identity, Some(&metainfo));
+        push_extensions(&mut writer, identity, Some(&hosted));
         writer.flush().await?;
-        finish(reader, writer, theirs, Some(&metainfo)).await
+        finish(reader, writer, theirs, Some(&hosted.metainfo)).await
     })
     .await
 }
@@ -156,8 +166,8 @@ fn ours(identity: Identity, info_hash: InfoHash) -> Handshake {
     Handshake { info_hash, peer_id: identity.peer_id, reserved: Reserved::OURS }
 }
 
-fn push_extensions(writer: &mut WireWriter, identity: Identity, metainfo: Option<&Metainfo>) {
-    let ours = our_extensions(metainfo, identity.exchanges_peers);
+fn push_extensions(writer: &mut WireWriter, identity: Identity, hosted: Option<&Hosted>) {
+    let ours = our_extensions(hosted, identity.exchanges_peers);
     writer.push(&Message::Extended { id: 0, payload: ours.encode() });
 }
 
