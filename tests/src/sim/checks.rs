@@ -113,3 +113,98 @@ impl World {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use samara_peer::engine::event::Offence;
+    use samara_proto::layout::BlockRef;
+
+    use super::*;
+    use crate::sim::plan::{Params, Plan};
+
+    /// A small swarm in the middle of its work, and a link of its first leech.
+    fn busy() -> (World, HostNo, LinkId) {
+        let params = Params { leeches: 2, pieces: 64, up: 20.0, down: 20.0, ..Params::default() };
+        let plan = Plan::calm(&params, params.crowd());
+        let mut world = World::new(plan.settings, plan.hosts, plan.script);
+        world.run(Duration::from_secs(3));
+        assert_eq!(world.violation, None);
+        let has_some = world.hosts[1].disk.verified().count_ones();
+        assert!((1..64).contains(&has_some), "{has_some}");
+        let link = LinkId(u64::from(world.hosts[1].links[0]));
+        (world, 1, link)
+    }
+
+    fn broken_by(order: impl FnOnce(&World, LinkId) -> Output) -> String {
+        let (mut world, host, link) = busy();
+        let order = order(&world, link);
+        world.check_order(host, &order);
+        world.violation.unwrap_or_default()
+    }
+
+    fn missing(world: &World) -> PieceIndex {
+        world.hosts[1].disk.verified().iter_zeros().next().expect("it is not complete")
+    }
+
+    fn verified(world: &World) -> PieceIndex {
+        world.hosts[1].disk.verified().iter_ones().next().expect("it has something")
+    }
+
+    fn block(piece: PieceIndex) -> BlockRef {
+        BlockRef { piece, begin: 0, length: BLOCK_LENGTH }
+    }
+
+    #[test]
+    fn what_is_not_verified_may_be_neither_announced_nor_served() {
+        let announced =
+            broken_by(|world, link| Output::Send { link, message: PeerMessage::Have(missing(world)) });
+        assert!(announced.contains("announces"), "{announced}");
+        let served = broken_by(|world, link| Output::SendBlock { link, block: block(missing(world)) });
+        assert!(served.contains("serves"), "{served}");
+    }
+
+    #[test]
+    fn what_is_verified_may_not_be_requested() {
+        let requested = broken_by(|world, link| {
+            let message = PeerMessage::Request(block(verified(world)));
+            Output::Send { link, message }
+        });
+        assert!(requested.contains("which is verified"), "{requested}");
+    }
+
+    #[test]
+    fn no_more_may_be_requested_than_the_other_end_holds() {
+        let (mut world, host, link) = busy();
+        let wanted = block(missing(&world));
+        let (link_no, side) = world.open_end(host, link).expect("the link is up");
+        world.links[link_no as usize].ends[side].asked =
+            vec![wanted; crate::sim::world::REQUEST_QUEUE as usize];
+        world.check_order(host, &Output::Send { link, message: PeerMessage::Request(wanted) });
+        assert!(world.violation.is_some_and(|what| what.contains("holds")));
+    }
+
+    #[test]
+    fn a_piece_with_a_hole_may_not_be_checked_and_no_honest_host_be_banned() {
+        let torrent = TORRENT;
+        let checked = broken_by(|world, _| Output::CheckPiece { torrent, piece: missing(world) });
+        assert!(checked.contains("missing"), "{checked}");
+        let banned = broken_by(|_, link| {
+            let reason = DisconnectReason::Offence(Offence::MessageFlood);
+            Output::Disconnect { link, reason }
+        });
+        assert!(banned.contains("honest"), "{banned}");
+    }
+
+    #[test]
+    fn a_wrong_byte_on_disk_is_noticed() {
+        let (mut world, host, _) = busy();
+        let piece = missing(&world);
+        let disk = &mut world.hosts[1].disk;
+        disk.write(block(piece), true);
+        disk.on_good(piece);
+        world.inspect(host);
+        assert!(world.violation.is_some_and(|what| what.contains("wrong byte")));
+    }
+}
