@@ -3,11 +3,13 @@
 pub mod cluster;
 pub mod content;
 pub mod drill;
+pub mod interrupt;
 pub mod measure;
 pub mod netns;
 pub mod patience;
 pub mod process;
 pub mod rogue;
 pub mod scene;
+pub mod star;
 pub mod tidy;
 pub mod transition;

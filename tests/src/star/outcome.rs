@@ -1,0 +1,105 @@
+//! What came of one run, and the ratios that systems are compared by.
+
+use super::plan::Plan;
+use super::run::Exchanged;
+use super::system::System;
+use super::traffic::Traffic;
+
+/// What came of one run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Of which system.
+    pub system: System,
+    /// When each leech had everything.
+    pub arrivals: Vec<Arrival>,
+    /// What the seed's link carried until then.
+    pub seed_traffic: Traffic,
+    /// What each leech's did.
+    pub leech_traffic: Vec<Traffic>,
+    /// What the processes say of content.
+    pub content: Content,
+}
+
+/// When a leech had everything.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// Of which class its link is.
+    pub class: usize,
+    /// Since the first leech was started.
+    pub seconds: f64,
+}
+
+/// Content bytes as the processes count them; `None` of one that does not, or was killed.
+#[derive(Clone, Debug)]
+pub struct Content {
+    /// The seed.
+    pub seed: Option<Exchanged>,
+    /// Each leech.
+    pub leeches: Vec<Option<Exchanged>>,
+}
+
+/// One system's figures; of several runs the medians.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// From the start of the first leech to the completion of the last.
+    pub seconds: f64,
+    /// T_min / T.
+    pub efficiency: f64,
+    /// Content bytes the seed sent / F, as it says itself.
+    pub seed_bytes_ratio: Option<f64>,
+    /// Everything the seed's link carried from it / F, headers included.
+    pub seed_wire_ratio: f64,
+    /// Content bytes a leech received more than once / F, on average.
+    pub duplicate_ratio: Option<f64>,
+    /// Bytes sent that are neither content nor headers nor sent again by TCP / F, for each leech.
+    pub control_ratio: Option<f64>,
+    /// Bytes that TCP sent again / F, for each leech.
+    pub resent_ratio: f64,
+    /// For each class the completion of its last, and its own bound / that.
+    pub classes: Vec<ClassFigures>,
+}
+
+/// How a class of links fared.
+#[derive(Clone, Copy, Debug)]
+pub struct ClassFigures {
+    /// Its weight.
+    pub weight: u32,
+    /// From the start of the first leech to the completion of its last.
+    pub seconds: f64,
+    /// Its own bound / that.
+    pub efficiency: f64,
+}
+
+impl Outcome {
+    /// The figures of this run.
+    pub fn figures(&self, plan: &Plan) -> Figures {
+        let file = plan.bytes as f64;
+        let all_files = file * self.leech_traffic.len() as f64;
+        let seconds = self.arrivals.iter().map(|arrival| arrival.seconds).fold(0.0, f64::max);
+        let everybody = || self.leech_traffic.iter().chain([&self.seed_traffic]);
+        let streams: u64 = everybody().map(Traffic::stream_bytes_sent).sum();
+        let resent: u64 = everybody().map(Traffic::resent_bytes).sum();
+        let received = self.content.leeches.iter().map(|leech| leech.map(|bytes| bytes.received as f64));
+        let received: Option<f64> = received.sum();
+        Figures {
+            seconds,
+            efficiency: plan.bound_seconds() / seconds,
+            seed_bytes_ratio: self.content.seed.map(|seed| seed.sent as f64 / file),
+            seed_wire_ratio: self.seed_traffic.sent.bytes as f64 / file,
+            duplicate_ratio: received.map(|received| (received - all_files) / all_files),
+            control_ratio: received.map(|received| (streams as f64 - received) / all_files),
+            resent_ratio: resent as f64 / all_files,
+            classes: self.classes(plan),
+        }
+    }
+
+    fn classes(&self, plan: &Plan) -> Vec<ClassFigures> {
+        let with_leeches = (0..plan.classes.count().min(plan.leeches)).map(|class| {
+            let of_class = self.arrivals.iter().filter(|arrival| arrival.class == class);
+            let seconds = of_class.map(|arrival| arrival.seconds).fold(0.0, f64::max);
+            let efficiency = plan.class_bound_seconds(class) / seconds;
+            ClassFigures { weight: plan.classes.weight(class), seconds, efficiency }
+        });
+        with_leeches.collect()
+    }
+}

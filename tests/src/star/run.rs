@@ -1,0 +1,230 @@
+//! One system on the star, once: from a fresh hub to what came of it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::bound::Link;
+use super::hub::{HUB_ADDRESS, Host, Hub};
+use super::outcome::{Arrival, Content as Figures, Outcome};
+use super::plan::{Plan, Twist};
+use super::system::{Leech, System};
+use super::traffic::Traffic;
+use crate::content::{difference, write_file};
+use crate::patience;
+use crate::process::Samara;
+use crate::process::place::Place;
+use crate::scene::{PROMPT, Scene, Tracker, path_text};
+
+/// Whoever needs so many times the bound, and what starting takes on top, does not arrive any more.
+const PATIENCE_BOUNDS: f64 = 20.0;
+/// How often it is looked who has arrived.
+const LOOK: Duration = Duration::from_millis(5);
+/// How often it is looked what the seed has sent, if that matters: each look starts a process.
+const LOOK_AT_LINK: Duration = Duration::from_millis(50);
+
+/// What is brought from one to many; the same for all runs.
+pub struct Content {
+    /// The original.
+    pub path: PathBuf,
+    /// Its `.torrent`, without trackers.
+    pub torrent: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+    /// Holds both.
+    _scene: Scene,
+}
+
+/// What a system finds when it starts.
+pub(super) struct Field<'a> {
+    pub plan: &'a Plan,
+    pub content: &'a Content,
+    /// Folders for this run alone.
+    pub scene: Scene,
+    /// In the middle, on no link.
+    pub tracker: Tracker,
+}
+
+impl Content {
+    /// Makes it up in a folder of its own below `scratch`.
+    ///
+    /// # Panics
+    /// When `scratch` cannot be written.
+    pub fn make(plan: &Plan, scratch: &Path) -> Self {
+        let scene = Scene::under(scratch, Place::loopback());
+        let path = scene.path("content").join("star.bin");
+        write_file(&path, plan.bytes, plan.bytes).expect("the scratch folder is writable");
+        let torrent = scene.create(&path, plan.format, &[]);
+        Self { path, torrent, bytes: plan.bytes, _scene: scene }
+    }
+
+    /// The name of the file.
+    pub fn file_name(&self) -> &str {
+        self.path.file_name().and_then(|name| name.to_str()).expect("it was named here")
+    }
+}
+
+/// Tries `system` once. Nothing of it is left when this returns, whatever happened.
+///
+/// # Errors
+/// Why somebody did not get what the seed has.
+pub fn try_once(system: System, plan: &Plan, content: &Content, scratch: &Path) -> Result<Outcome, String> {
+    let run = || {
+        patience::limit_this_thread(limit(plan) + 4 * PROMPT);
+        catch_unwind(AssertUnwindSafe(|| run(system, plan, content, scratch)))
+    };
+    // A thread of its own, for its limit and for what it says when it fails.
+    let caught = std::thread::scope(|scope| scope.spawn(run).join()).and_then(|caught| caught);
+    caught.map_err(|panic| crate::drill::message(panic.as_ref()))
+}
+
+fn limit(plan: &Plan) -> Duration {
+    Duration::from_secs_f64(PATIENCE_BOUNDS * plan.bound_seconds()) + PROMPT
+}
+
+fn run(system: System, plan: &Plan, content: &Content, scratch: &Path) -> Outcome {
+    let mut hub = Hub::new();
+    let scene = Scene::under(scratch, hub.place());
+    let tracker = scene.tracker_in(&hub.place(), HUB_ADDRESS, &[]);
+    let seed_host = hub.host("seed", Link { up: plan.seed_up, down: plan.down });
+    let hosts: Vec<Host> =
+        (0..plan.leeches).map(|number| hub.host(&format!("leech{number}"), plan.link(number))).collect();
+    let field = Field { plan, content, scene, tracker };
+
+    let mut seed = system.start_seed(&field, &seed_host);
+    let before = Links::read(&seed_host, &hosts);
+    let began = Instant::now();
+    let mut leeches: Vec<Leech> =
+        hosts.iter().enumerate().map(|(number, host)| system.start_leech(&field, host, number)).collect();
+    let arrivals =
+        watch(&field, &mut leeches, began, &mut SeedWatch::new(plan, &mut seed, &seed_host, &before.seed));
+    let after = Links::read(&seed_host, &hosts);
+
+    let figures = Figures {
+        seed: last_figures(&mut seed),
+        leeches: leeches.iter_mut().map(|leech| last_figures(&mut leech.process)).collect(),
+    };
+    for leech in &mut leeches {
+        compare(content, leech);
+    }
+    Outcome {
+        system,
+        arrivals,
+        seed_traffic: after.seed.since(&before.seed),
+        leech_traffic: after
+            .leeches
+            .iter()
+            .zip(&before.leeches)
+            .map(|(after, before)| after.since(before))
+            .collect(),
+        content: figures,
+    }
+}
+
+/// What all links have carried.
+struct Links {
+    seed: Traffic,
+    leeches: Vec<Traffic>,
+}
+
+impl Links {
+    fn read(seed: &Host, leeches: &[Host]) -> Self {
+        Self { seed: seed.traffic(), leeches: leeches.iter().map(Host::traffic).collect() }
+    }
+}
+
+/// Ends the seed when it has sent enough, if the plan says so.
+struct SeedWatch<'a> {
+    seed: &'a mut Samara,
+    host: &'a Host,
+    before: &'a Traffic,
+    enough_bytes: Option<f64>,
+    looked: Instant,
+}
+
+impl<'a> SeedWatch<'a> {
+    fn new(plan: &Plan, seed: &'a mut Samara, host: &'a Host, before: &'a Traffic) -> Self {
+        let enough_bytes = match plan.twist {
+            Twist::SeedLeaves { copies } => Some(copies * plan.bytes as f64),
+            Twist::Calm | Twist::Corrupter => None,
+        };
+        Self { seed, host, before, enough_bytes, looked: Instant::now() }
+    }
+
+    fn look(&mut self) {
+        let Some(enough) = self.enough_bytes else { return };
+        if self.looked.elapsed() < LOOK_AT_LINK {
+            return;
+        }
+        self.looked = Instant::now();
+        if self.host.traffic().since(self.before).stream_bytes_sent() as f64 >= enough {
+            self.seed.kill();
+            self.enough_bytes = None;
+        }
+    }
+}
+
+/// Waits until everybody has everything.
+fn watch(field: &Field, leeches: &mut [Leech], began: Instant, seed: &mut SeedWatch<'_>) -> Vec<Arrival> {
+    let mut seconds: Vec<Option<f64>> = vec![None; leeches.len()];
+    let end = began + limit(field.plan);
+    loop {
+        for (leech, seconds) in leeches.iter_mut().zip(&mut seconds) {
+            if seconds.is_none() && is_complete(leech) {
+                *seconds = Some(began.elapsed().as_secs_f64());
+            }
+        }
+        let missing = seconds.iter().position(Option::is_none);
+        let Some(missing) = missing else { break };
+        seed.look();
+        let why = patience::is_over().or_else(|| (Instant::now() >= end).then_some("far beyond the bound"));
+        if let Some(why) = why {
+            leeches[missing]
+                .process
+                .fail(&format!("it has not everything, and does not get more time: {why}"));
+        }
+        std::thread::sleep(LOOK);
+    }
+    let arrived = seconds.into_iter().flatten().enumerate();
+    arrived.map(|(number, seconds)| Arrival { class: field.plan.classes.class_of(number), seconds }).collect()
+}
+
+fn is_complete(leech: &mut Leech) -> bool {
+    if leech.process.events().iter().any(|event| event["event"] == "complete") {
+        return true;
+    }
+    if !leech.process.is_running() {
+        leech.process.fail("it ended before it had everything");
+    }
+    false
+}
+
+/// What a process says it has sent and received of content, after the end; nothing if it cannot.
+fn last_figures(process: &mut Samara) -> Option<Exchanged> {
+    let is_progress = |event: &Value| event["event"] == "progress";
+    process.events();
+    if process.is_running() && process.events().iter().any(is_progress) {
+        process.wait_until("figures", PROMPT, is_progress);
+    }
+    let last = process.events().iter().rev().find(|event| is_progress(event))?;
+    Some(Exchanged { sent: last["bytes_sent"].as_u64()?, received: last["bytes_received"].as_u64()? })
+}
+
+/// Content bytes that a process sent and received, whatever became of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exchanged {
+    /// Sent.
+    pub sent: u64,
+    /// Received.
+    pub received: u64,
+}
+
+fn compare(content: &Content, leech: &mut Leech) {
+    match difference(&content.path, &leech.file) {
+        Ok(None) => {}
+        Ok(Some(difference)) => leech.process.fail(&difference),
+        Err(error) => leech.process.fail(&format!("{}: {error}", path_text(&leech.file))),
+    }
+}
