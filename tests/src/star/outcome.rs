@@ -1,5 +1,6 @@
 //! What came of one run, and the ratios that systems are compared by.
 
+use super::corrupter::Corruption;
 use super::plan::Plan;
 use super::run::Exchanged;
 use super::system::System;
@@ -18,6 +19,8 @@ pub struct Outcome {
     pub leech_traffic: Vec<Traffic>,
     /// What the processes say of content.
     pub content: Content,
+    /// What came of the corrupter, if there was one.
+    pub corruption: Option<Corruption>,
 }
 
 /// When a leech had everything.
@@ -79,12 +82,16 @@ impl Outcome {
         let everybody = || self.leech_traffic.iter().chain([&self.seed_traffic]);
         let streams: u64 = everybody().map(Traffic::stream_bytes_sent).sum();
         let resent: u64 = everybody().map(Traffic::resent_bytes).sum();
-        let received = self.content.leeches.iter().map(|leech| leech.map(|bytes| bytes.received as f64));
-        let received: Option<f64> = received.sum();
+        let of_leeches = |bytes: fn(&Exchanged) -> u64| -> Option<f64> {
+            self.content.leeches.iter().map(|leech| leech.as_ref().map(|leech| bytes(leech) as f64)).sum()
+        };
+        let (received, passed_on) = (of_leeches(|leech| leech.received), of_leeches(|leech| leech.sent));
+        // One that does not count sent what nobody else did.
+        let seed = self.content.seed.map(|seed| seed.sent as f64).or_else(|| Some(received? - passed_on?));
         Figures {
             seconds,
             efficiency: plan.bound_seconds() / seconds,
-            seed_bytes_ratio: self.content.seed.map(|seed| seed.sent as f64 / file),
+            seed_bytes_ratio: seed.map(|seed| seed / file),
             seed_wire_ratio: self.seed_traffic.sent.bytes as f64 / file,
             duplicate_ratio: received.map(|received| (received - all_files) / all_files),
             control_ratio: received.map(|received| (streams as f64 - received) / all_files),

@@ -48,11 +48,11 @@ pub enum Twist {
 }
 
 /// What samara's processes may speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Transport {
-    /// TCP alone: each process is bound to its host's interface.
+    /// TCP alone: each process is bound to its host's interface
     Tcp,
-    /// Whatever they like: they are not bound, as nothing leads out of the star.
+    /// TCP and QUIC: nobody is bound, as nothing leads out of the star
     Any,
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::bound::Link;
+use super::corrupter;
 use super::hub::{HUB_ADDRESS, Host, Hub};
 use super::outcome::{Arrival, Content as Figures, Outcome};
 use super::plan::{Plan, Twist};
@@ -16,7 +17,7 @@ use crate::content::{difference, write_file};
 use crate::patience;
 use crate::process::Samara;
 use crate::process::place::Place;
-use crate::scene::{PROMPT, Scene, Tracker, path_text};
+use crate::scene::{PROMPT, Scene, path_text};
 
 /// Whoever needs so many times the bound, and what starting takes on top, does not arrive any more.
 const PATIENCE_BOUNDS: f64 = 20.0;
@@ -29,11 +30,7 @@ const LOOK_AT_LINK: Duration = Duration::from_millis(50);
 pub struct Content {
     /// The original.
     pub path: PathBuf,
-    /// Its `.torrent`, without trackers.
-    pub torrent: PathBuf,
-    /// Its size.
-    pub bytes: u64,
-    /// Holds both.
+    /// Holds it.
     _scene: Scene,
 }
 
@@ -43,8 +40,12 @@ pub(super) struct Field<'a> {
     pub content: &'a Content,
     /// Folders for this run alone.
     pub scene: Scene,
-    /// In the middle, on no link.
-    pub tracker: Tracker,
+    /// The `.torrent`, which names the tracker.
+    pub torrent: PathBuf,
+    /// The address of the seed's host.
+    pub seed_address: String,
+    /// Where the corrupter can be dialled, if there is one.
+    pub corrupter: Option<String>,
 }
 
 impl Content {
@@ -56,8 +57,7 @@ impl Content {
         let scene = Scene::under(scratch, Place::loopback());
         let path = scene.path("content").join("star.bin");
         write_file(&path, plan.bytes, plan.bytes).expect("the scratch folder is writable");
-        let torrent = scene.create(&path, plan.format, &[]);
-        Self { path, torrent, bytes: plan.bytes, _scene: scene }
+        Self { path, _scene: scene }
     }
 
     /// The name of the file.
@@ -91,9 +91,18 @@ fn run(system: System, plan: &Plan, content: &Content, scratch: &Path) -> Outcom
     let seed_host = hub.host("seed", Link { up: plan.seed_up, down: plan.down });
     let hosts: Vec<Host> =
         (0..plan.leeches).map(|number| hub.host(&format!("leech{number}"), plan.link(number))).collect();
-    let field = Field { plan, content, scene, tracker };
+    let torrent = scene.create(&content.path, plan.format, &["--tracker", &tracker.http]);
+    let seed_address = seed_host.address.clone();
+    let mut field = Field { plan, content, scene, torrent, seed_address, corrupter: None };
+    let corrupter_host = (plan.twist == Twist::Corrupter)
+        .then(|| hub.host(corrupter::COMMAND, Link { up: plan.up, down: plan.down }));
+    let mut corrupter = corrupter_host.as_ref().map(|host| corrupter::start(&field, host));
+    field.corrupter = corrupter.as_ref().map(|(_, address)| address.clone());
 
     let mut seed = system.start_seed(&field, &seed_host);
+    if system.asks_a_tracker() {
+        wait_for_seed(&field, &hub);
+    }
     let before = Links::read(&seed_host, &hosts);
     let began = Instant::now();
     let mut leeches: Vec<Leech> =
@@ -109,9 +118,11 @@ fn run(system: System, plan: &Plan, content: &Content, scratch: &Path) -> Outcom
     for leech in &mut leeches {
         compare(content, leech);
     }
+    let corruption = corrupter.as_mut().map(|(process, _)| corrupter::judge(process, &leeches));
     Outcome {
         system,
         arrivals,
+        corruption,
         seed_traffic: after.seed.since(&before.seed),
         leech_traffic: after
             .leeches
@@ -121,6 +132,17 @@ fn run(system: System, plan: &Plan, content: &Content, scratch: &Path) -> Outcom
             .collect(),
         content: figures,
     }
+}
+
+/// Waits until the tracker can tell of the seed.
+fn wait_for_seed(field: &Field, hub: &Hub) {
+    patience::wait_for("the tracker knows the seed", PROMPT, || {
+        let args = ["show", &path_text(&field.torrent), "--scrape"];
+        let mut scrape = field.scene.start_at(&hub.place(), "scrape", &args);
+        scrape.wait_exit(PROMPT);
+        let seeds = scrape.events().first().and_then(|shown| shown["swarm"][0]["seeds"].as_u64());
+        seeds.filter(|seeds| *seeds > 0)
+    });
 }
 
 /// What all links have carried.
@@ -192,11 +214,18 @@ fn watch(field: &Field, leeches: &mut [Leech], began: Instant, seed: &mut SeedWa
 }
 
 fn is_complete(leech: &mut Leech) -> bool {
-    if leech.process.events().iter().any(|event| event["event"] == "complete") {
+    let has_said_so =
+        |leech: &mut Leech| leech.process.events().iter().any(|event| event["event"] == "complete");
+    if has_said_so(leech) {
         return true;
     }
     if !leech.process.is_running() {
-        leech.process.fail("it ended before it had everything");
+        // What it said last may still be on its way.
+        leech.process.wait_exit(PROMPT);
+        if !has_said_so(leech) {
+            leech.process.fail("it ended before it had everything");
+        }
+        return true;
     }
     false
 }

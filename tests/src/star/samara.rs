@@ -10,7 +10,7 @@ use crate::scene::{PROMPT, path_text};
 
 /// `samara seed`, which says when it shares.
 pub(super) fn start_seed(field: &Field, host: &Host) -> Samara {
-    let torrent = path_text(&field.content.torrent);
+    let torrent = path_text(&field.torrent);
     let data = path_text(field.content.path.parent().expect("content lies in a folder"));
     let args = arguments(field, &["seed", &torrent, "--data", &data]);
     let mut process = start(field, host, "seed", &args);
@@ -22,15 +22,18 @@ pub(super) fn start_seed(field: &Field, host: &Host) -> Samara {
 pub(super) fn start_leech(field: &Field, host: &Host, number: usize) -> Leech {
     let name = format!("leech{number}");
     let out = field.scene.path(&format!("copy of {name}"));
-    let (torrent, folder) = (path_text(&field.content.torrent), path_text(&out));
-    let args = arguments(field, &["get", &torrent, "-o", &folder, "--seed"]);
+    let (torrent, folder) = (path_text(&field.torrent), path_text(&out));
+    let mut args = arguments(field, &["get", &torrent, "-o", &folder, "--seed"]);
+    if let Some(corrupter) = &field.corrupter {
+        // It logs why it ends a link.
+        args.extend(["-vv".to_owned(), "--peer".to_owned(), corrupter.clone()]);
+    }
     let process = start(field, host, &name, &args);
     Leech { process, file: out.join(field.content.file_name()) }
 }
 
 fn arguments(field: &Field, command: &[&str]) -> Vec<String> {
     let mut args: Vec<String> = command.iter().map(|arg| (*arg).to_owned()).collect();
-    args.extend(["--tracker".to_owned(), field.tracker.http.clone()]);
     if let Some(discovery) = &field.plan.discovery {
         args.extend(["--discovery".to_owned(), discovery.clone()]);
     }

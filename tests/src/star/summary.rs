@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::corrupter::Corruption;
 use super::outcome::{ClassFigures, Figures};
 use super::plan::Plan;
 use super::system::System;
@@ -57,6 +58,19 @@ pub fn object(system: System, run: Value, plan: &Plan, figures: &Figures) -> Val
         "duplicate_ratio": figures.duplicate_ratio, "control_ratio": figures.control_ratio,
         "resent_ratio": figures.resent_ratio, "classes": classes,
     })
+}
+
+/// What came of the corrupter, in a sentence.
+pub fn corruption(corruption: &Corruption) -> String {
+    let Corruption { blocks, victims, rid_of_it, bans } = corruption;
+    format!(
+        "    the corrupter gave {blocks} bad blocks to {victims} peers; {bans} banned it, {rid_of_it} are rid of it"
+    )
+}
+
+/// How much better samara's efficiency is than the other's.
+pub fn comparison(samara: &Figures, other: System, figures: &Figures) -> String {
+    format!("samara's η is {:.2} × {other}'s", samara.efficiency / figures.efficiency)
 }
 
 /// Of each figure the median; `None` of no runs.
