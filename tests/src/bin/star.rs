@@ -19,8 +19,8 @@ use serde_json::json;
 /// Hosts are network namespaces around a hub, with no way out; both ends of every link are limited by tc. T is
 /// from the start of the first leech to the completion of the last, T_min = max{F/u_s, F/d_min,
 /// N·F/(u_s+Σu_i)}, η = T_min / T. `seed/F` is content the seed sent, `wire/F` all that its link carried from
-/// it; `dup/F`, `ctrl/F` and `resent` are, for each leech, content received again, bytes that are neither
-/// content nor headers, and bytes that TCP sent again.
+/// it; `dup/F`, `ctrl/F` and `lost/F` are, for each leech, content received again, bytes received that are
+/// neither content nor headers, and bytes that were sent but found no room before the receiver's link.
 ///
 /// Needs root and iproute2; libtorrent needs its Python package, http needs nginx and curl.
 #[derive(Parser)]
@@ -194,6 +194,7 @@ impl<'a> Measurement<'a> {
                 let system = self.found[at].0;
                 match try_once(system, self.plan, &self.content, self.scratch) {
                     Ok(outcome) => self.take(at, run, &outcome),
+                    Err(_) if patience::is_interrupted() => return false,
                     Err(why) => self.fail(system, run, &why),
                 }
             }

@@ -19,9 +19,16 @@ pub const INTERFACE: &str = "eth0";
 const BURST_SECONDS: f64 = 0.004;
 /// A bucket holds this at least: more packets at a time than one, or processing them alone takes the time.
 const SMALLEST_BURST_BYTES: u64 = 32 << 10;
-/// How long a packet may wait before its link: a home router's buffer, and a few times the round trip that
-/// these links make, so that TCP fills them.
+/// How TCP finds its rate, the best first that the kernel allows in a namespace: what most machines do by
+/// themselves, or what every kernel knows and is much the same on short ways. This machine may be told to do
+/// otherwise: BBR, for one, floods slow links with more than they have room for.
+const CONGESTION_CONTROLS: [&str; 2] = ["cubic", "reno"];
+/// How long a packet may wait before its link: a home router's buffer, and many times the round trip of links
+/// without one, so that TCP fills them.
 const QUEUE_SECONDS: f64 = 0.05;
+/// A queue has room for this at least, as that of a slow link's modem has: less does not hold one packet of every
+/// stream of a swarm.
+const SMALLEST_QUEUE_BYTES: u64 = 32 << 10;
 
 /// The middle of the star.
 pub struct Hub {
@@ -61,6 +68,7 @@ impl Hub {
         let (port, address) = (format!("port{}", self.hosts), format!("10.66.0.{}", 10 + self.hosts));
         let namespace = Namespace::new(label);
         namespace.without_ipv6();
+        control_congestion(&namespace);
         namespace.connect(INTERFACE, &self.namespace, &port);
         self.namespace.plug(&port, "bridge");
         namespace.address(INTERFACE, &format!("{address}/24"));
@@ -96,17 +104,32 @@ impl Host {
         Traffic {
             sent: traffic::carried(self.namespace.name(), INTERFACE),
             received: traffic::carried(&self.hub, &self.port),
-            resent_segments: traffic::resent_segments(&self.namespace),
         }
     }
+}
+
+/// Sets how the namespace's TCP finds its rate.
+fn control_congestion(namespace: &Namespace) {
+    let is_set = |name: &&str| {
+        let write = format!("echo {name} > /proc/sys/net/ipv4/tcp_congestion_control");
+        let output = namespace.command("sh").args(["-c", &write]).output();
+        output.expect("a shell is everywhere").status.success()
+    };
+    assert!(
+        CONGESTION_CONTROLS.iter().any(|name| is_set(&name)),
+        "the kernel forbids {CONGESTION_CONTROLS:?}"
+    );
 }
 
 /// Limits what leaves by an interface.
 fn shape(namespace: &str, interface: &str, rate: Rate) {
     let burst = ((rate.bytes_per_second() * BURST_SECONDS) as u64).max(SMALLEST_BURST_BYTES);
-    let (bits, milliseconds) = (rate.bits_per_second(), QUEUE_SECONDS * 1e3);
+    let queue = ((rate.bytes_per_second() * QUEUE_SECONDS) as u64).max(SMALLEST_QUEUE_BYTES);
+    let bits = rate.bits_per_second();
+    // The limit is what waits for the bucket, including what the bucket holds.
+    let limit = burst + queue;
     let args = format!(
-        "-n {namespace} qdisc add dev {interface} root tbf rate {bits}bit burst {burst}b latency {milliseconds}ms"
+        "-n {namespace} qdisc add dev {interface} root tbf rate {bits}bit burst {burst}b limit {limit}b"
     );
     let output = Command::new("tc").args(args.split(' ')).output().expect("tc comes with ip");
     let said = String::from_utf8_lossy(&output.stderr);

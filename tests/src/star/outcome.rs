@@ -1,7 +1,7 @@
 //! What came of one run, and the ratios that systems are compared by.
 
 use super::corrupter::Corruption;
-use super::plan::Plan;
+use super::plan::{Plan, Transport};
 use super::run::Exchanged;
 use super::system::System;
 use super::traffic::Traffic;
@@ -54,10 +54,11 @@ pub struct Figures {
     pub seed_wire_ratio: f64,
     /// Content bytes a leech received more than once / F, on average.
     pub duplicate_ratio: Option<f64>,
-    /// Bytes sent that are neither content nor headers nor sent again by TCP / F, for each leech.
+    /// Bytes received that are neither content nor headers / F, for each leech; `None` if something else than
+    /// TCP may have been spoken.
     pub control_ratio: Option<f64>,
-    /// Bytes that TCP sent again / F, for each leech.
-    pub resent_ratio: f64,
+    /// Bytes sent that found no room before the receiver's link, and had to be sent again / F, for each leech.
+    pub lost_ratio: f64,
     /// For each class the completion of its last, and its own bound / that.
     pub classes: Vec<ClassFigures>,
 }
@@ -80,8 +81,10 @@ impl Outcome {
         let all_files = file * self.leech_traffic.len() as f64;
         let seconds = self.arrivals.iter().map(|arrival| arrival.seconds).fold(0.0, f64::max);
         let everybody = || self.leech_traffic.iter().chain([&self.seed_traffic]);
-        let streams: u64 = everybody().map(Traffic::stream_bytes_sent).sum();
-        let resent: u64 = everybody().map(Traffic::resent_bytes).sum();
+        let streams: u64 = everybody().map(|traffic| traffic.received.stream_bytes()).sum();
+        // Answers of the tracker are on no link on their way out.
+        let lost: i64 =
+            everybody().map(|traffic| traffic.sent.bytes as i64 - traffic.received.bytes as i64).sum();
         let of_leeches = |bytes: fn(&Exchanged) -> u64| -> Option<f64> {
             self.content.leeches.iter().map(|leech| leech.as_ref().map(|leech| bytes(leech) as f64)).sum()
         };
@@ -94,8 +97,10 @@ impl Outcome {
             seed_bytes_ratio: seed.map(|seed| seed / file),
             seed_wire_ratio: self.seed_traffic.sent.bytes as f64 / file,
             duplicate_ratio: received.map(|received| (received - all_files) / all_files),
-            control_ratio: received.map(|received| (streams as f64 - received) / all_files),
-            resent_ratio: resent as f64 / all_files,
+            control_ratio: received
+                .filter(|_| plan.transport == Transport::Tcp)
+                .map(|received| (streams as f64 - received) / all_files),
+            lost_ratio: lost.max(0) as f64 / all_files,
             classes: self.classes(plan),
         }
     }

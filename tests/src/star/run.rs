@@ -19,12 +19,15 @@ use crate::process::Samara;
 use crate::process::place::Place;
 use crate::scene::{PROMPT, Scene, path_text};
 
-/// Whoever needs so many times the bound, and what starting takes on top, does not arrive any more.
-const PATIENCE_BOUNDS: f64 = 20.0;
+/// Whoever needs so many times what a server alone would, or the bound if that is more, does not arrive any more.
+const PATIENCE: f64 = 3.0;
 /// How often it is looked who has arrived.
 const LOOK: Duration = Duration::from_millis(5);
 /// How often it is looked what the seed has sent, if that matters: each look starts a process.
 const LOOK_AT_LINK: Duration = Duration::from_millis(50);
+
+/// Bytes of a stream that carry one of content: encryption, framing and messages add about a hundredth.
+const STREAM_OF_CONTENT: f64 = 1.01;
 
 /// What is brought from one to many; the same for all runs.
 pub struct Content {
@@ -81,7 +84,8 @@ pub fn try_once(system: System, plan: &Plan, content: &Content, scratch: &Path) 
 }
 
 fn limit(plan: &Plan) -> Duration {
-    Duration::from_secs_f64(PATIENCE_BOUNDS * plan.bound_seconds()) + PROMPT
+    let by_server = plan.leeches as f64 * plan.bytes as f64 / plan.seed_up.bytes_per_second();
+    Duration::from_secs_f64(PATIENCE * by_server.max(plan.bound_seconds())) + PROMPT
 }
 
 fn run(system: System, plan: &Plan, content: &Content, scratch: &Path) -> Outcome {
@@ -169,7 +173,7 @@ struct SeedWatch<'a> {
 impl<'a> SeedWatch<'a> {
     fn new(plan: &Plan, seed: &'a mut Samara, host: &'a Host, before: &'a Traffic) -> Self {
         let enough_bytes = match plan.twist {
-            Twist::SeedLeaves { copies } => Some(copies * plan.bytes as f64),
+            Twist::SeedLeaves { copies } => Some(copies * plan.bytes as f64 * STREAM_OF_CONTENT),
             Twist::Calm | Twist::Corrupter => None,
         };
         Self { seed, host, before, enough_bytes, looked: Instant::now() }
@@ -181,7 +185,7 @@ impl<'a> SeedWatch<'a> {
             return;
         }
         self.looked = Instant::now();
-        if self.host.traffic().since(self.before).stream_bytes_sent() as f64 >= enough {
+        if self.host.traffic().since(self.before).sent.stream_bytes() as f64 >= enough {
             self.seed.kill();
             self.enough_bytes = None;
         }
@@ -201,7 +205,8 @@ fn watch(field: &Field, leeches: &mut [Leech], began: Instant, seed: &mut SeedWa
         let missing = seconds.iter().position(Option::is_none);
         let Some(missing) = missing else { break };
         seed.look();
-        let why = patience::is_over().or_else(|| (Instant::now() >= end).then_some("far beyond the bound"));
+        let why =
+            patience::is_over().or_else(|| (Instant::now() >= end).then_some("it is far beyond the bound"));
         if let Some(why) = why {
             leeches[missing]
                 .process

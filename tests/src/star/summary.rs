@@ -11,7 +11,7 @@ use super::system::System;
 pub fn head() -> String {
     format!(
         "{:<12} {:>6} {:>8} {:>8} {:>6} {:>8} {:>8} {:>9} {:>8} {:>7}",
-        "system", "run", "T", "T_min", "η", "seed/F", "wire/F", "dup/F", "ctrl/F", "resent"
+        "system", "run", "T", "T_min", "η", "seed/F", "wire/F", "dup/F", "ctrl/F", "lost/F"
     )
 }
 
@@ -30,7 +30,7 @@ pub fn row(system: System, run: &str, plan: &Plan, figures: &Figures) -> String 
         figures.seed_wire_ratio,
         known(figures.duplicate_ratio, 4),
         known(figures.control_ratio, 4),
-        figures.resent_ratio
+        figures.lost_ratio
     );
     if figures.classes.len() > 1 {
         for class in &figures.classes {
@@ -56,7 +56,7 @@ pub fn object(system: System, run: Value, plan: &Plan, figures: &Figures) -> Val
         "seconds": figures.seconds, "bound_seconds": plan.bound_seconds(), "efficiency": figures.efficiency,
         "seed_bytes_ratio": figures.seed_bytes_ratio, "seed_wire_ratio": figures.seed_wire_ratio,
         "duplicate_ratio": figures.duplicate_ratio, "control_ratio": figures.control_ratio,
-        "resent_ratio": figures.resent_ratio, "classes": classes,
+        "lost_ratio": figures.lost_ratio, "classes": classes,
     })
 }
 
@@ -92,7 +92,7 @@ pub fn medians(runs: &[Figures]) -> Option<Figures> {
         seed_wire_ratio: of(&|figures| figures.seed_wire_ratio),
         duplicate_ratio: of_known(&|figures| figures.duplicate_ratio),
         control_ratio: of_known(&|figures| figures.control_ratio),
-        resent_ratio: of(&|figures| figures.resent_ratio),
+        lost_ratio: of(&|figures| figures.lost_ratio),
         classes: (0..first.classes.len()).map(of_class).collect(),
     })
 }
