@@ -185,7 +185,7 @@ impl<'a> Measurement<'a> {
 
     /// Whether everybody got everything every time.
     fn run(mut self) -> bool {
-        self.say(|| summary::head());
+        self.say(summary::head);
         for run in 1..=self.options.runs {
             for at in 0..self.found.len() {
                 if patience::is_interrupted() {

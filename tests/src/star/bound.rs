@@ -44,19 +44,16 @@ mod tests {
         check(8.0, [(8.0, 8.0); 8], 10.0);
         check(4.0, [(80.0, 80.0); 8], 20.0);
         check(80.0, [(80.0, 80.0), (80.0, 2.0)], 40.0);
-        check(8.0, [(4.0, 80.0); 2], 12.5);
+        check(8.0, [(1.0, 80.0); 2], 16.0);
     }
 
     #[test]
     fn those_who_only_help_shorten_what_the_sum_of_uplinks_limits() {
         let [slow, fast] = links([(1.0, 80.0), (30.0, 80.0)]);
         let alone = seconds(TEN_SECONDS, Rate::megabits(8.0), &[slow; 8], &[slow; 8]);
-        let helped = seconds(
-            TEN_SECONDS,
-            Rate::megabits(8.0),
-            &[slow; 8],
-            &[slow, slow, slow, slow, slow, slow, slow, slow, fast],
-        );
+        let mut everybody = vec![slow; 8];
+        everybody.push(fast);
+        let helped = seconds(TEN_SECONDS, Rate::megabits(8.0), &[slow; 8], &everybody);
         assert!((alone - 40.0).abs() < 1e-9, "{alone}");
         assert!((helped - 640.0 / 46.0).abs() < 1e-9, "{helped}");
     }

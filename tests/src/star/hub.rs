@@ -115,10 +115,7 @@ fn control_congestion(namespace: &Namespace) {
         let output = namespace.command("sh").args(["-c", &write]).output();
         output.expect("a shell is everywhere").status.success()
     };
-    assert!(
-        CONGESTION_CONTROLS.iter().any(|name| is_set(&name)),
-        "the kernel forbids {CONGESTION_CONTROLS:?}"
-    );
+    assert!(CONGESTION_CONTROLS.iter().any(is_set), "the kernel forbids {CONGESTION_CONTROLS:?}");
 }
 
 /// Limits what leaves by an interface.
@@ -126,7 +123,7 @@ fn shape(namespace: &str, interface: &str, rate: Rate) {
     let burst = ((rate.bytes_per_second() * BURST_SECONDS) as u64).max(SMALLEST_BURST_BYTES);
     let queue = ((rate.bytes_per_second() * QUEUE_SECONDS) as u64).max(SMALLEST_QUEUE_BYTES);
     let bits = rate.bits_per_second();
-    // The limit is what waits for the bucket, including what the bucket holds.
+    // As tc does it for a latency: a burst must find room whole.
     let limit = burst + queue;
     let args = format!(
         "-n {namespace} qdisc add dev {interface} root tbf rate {bits}bit burst {burst}b limit {limit}b"

@@ -30,7 +30,7 @@ impl Rate {
         self.bits_per_second as f64 / 8.0
     }
 
-    /// What a millionth part of the rate is called.
+    /// Millions of bits a second.
     pub fn in_megabits(self) -> f64 {
         self.bits_per_second as f64 / 1e6
     }
