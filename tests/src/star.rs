@@ -17,3 +17,4 @@ pub mod scratch;
 pub mod summary;
 pub mod system;
 pub mod traffic;
+mod watch;

@@ -26,6 +26,7 @@ fn a_small_swarm_on_shaped_links_gets_everything_and_no_faster_than_they_carry()
         twist: Twist::Calm,
         transport: Transport::Tcp,
         discovery: None,
+        logs: None,
         format: "hybrid",
     };
     let scratch = scratch::folder(&plan);

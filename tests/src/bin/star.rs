@@ -80,6 +80,9 @@ struct Options {
     /// Folder for scratch files [default: in memory if there is room, else the one for temporary files]
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
+    /// Keep what the processes say, and what they log by SAMARA_LOG, in this folder; later runs overwrite it
+    #[arg(long, value_name = "DIR")]
+    logs: Option<PathBuf>,
     /// Measure what plain TCP gets of these links, and nothing else
     #[arg(long)]
     check_links: bool,
@@ -109,6 +112,7 @@ impl Options {
             twist,
             transport: self.transport,
             discovery: self.discovery.clone(),
+            logs: self.logs.clone(),
             format: if self.corrupter { "v2" } else { "hybrid" },
         }
     }

@@ -59,6 +59,8 @@ pub struct Figures {
     pub control_ratio: Option<f64>,
     /// Bytes sent that found no room before the receiver's link, and had to be sent again / F, for each leech.
     pub lost_ratio: f64,
+    /// When each leech had everything, the first first.
+    pub arrivals: Vec<f64>,
     /// For each class the completion of its last, and its own bound / that.
     pub classes: Vec<ClassFigures>,
 }
@@ -101,8 +103,15 @@ impl Outcome {
                 .filter(|_| plan.transport == Transport::Tcp)
                 .map(|received| (streams as f64 - received) / all_files),
             lost_ratio: lost.max(0) as f64 / all_files,
+            arrivals: self.sorted_arrivals(),
             classes: self.classes(plan),
         }
+    }
+
+    fn sorted_arrivals(&self) -> Vec<f64> {
+        let mut seconds: Vec<f64> = self.arrivals.iter().map(|arrival| arrival.seconds).collect();
+        seconds.sort_by(f64::total_cmp);
+        seconds
     }
 
     fn classes(&self, plan: &Plan) -> Vec<ClassFigures> {

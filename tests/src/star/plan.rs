@@ -1,5 +1,6 @@
 //! What a run of the star is to be: how many hosts on which links, how much content, and what goes wrong.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::bound::{self, Link};
@@ -29,6 +30,8 @@ pub struct Plan {
     pub transport: Transport,
     /// How samara's processes find each other, as `--discovery` says it; `None` is by everything.
     pub discovery: Option<String>,
+    /// Where to keep what the processes said.
+    pub logs: Option<PathBuf>,
     /// The version of the torrent, as `samara create --format` says it.
     pub format: &'static str,
 }
@@ -140,6 +143,7 @@ mod tests {
             twist: Twist::Calm,
             transport: Transport::Tcp,
             discovery: None,
+            logs: None,
             format: "hybrid",
         }
     }

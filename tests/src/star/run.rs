@@ -2,32 +2,23 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 
 use super::bound::Link;
 use super::corrupter;
 use super::hub::{HUB_ADDRESS, Host, Hub};
-use super::outcome::{Arrival, Content as Figures, Outcome};
+use super::outcome::{Content as Figures, Outcome};
 use super::plan::{Plan, Twist};
 use super::system::{Leech, System};
 use super::traffic::Traffic;
+use super::watch::{self, Lost, SeedWatch};
 use crate::content::{difference, write_file};
 use crate::patience;
 use crate::process::Samara;
 use crate::process::place::Place;
 use crate::scene::{PROMPT, Scene, path_text};
-
-/// Whoever needs so many times what a server alone would, or the bound if that is more, does not arrive any more.
-const PATIENCE: f64 = 3.0;
-/// How often it is looked who has arrived.
-const LOOK: Duration = Duration::from_millis(5);
-/// How often it is looked what the seed has sent, if that matters: each look starts a process.
-const LOOK_AT_LINK: Duration = Duration::from_millis(50);
-
-/// Bytes of a stream that carry one of content: encryption, framing and messages add about a hundredth.
-const STREAM_OF_CONTENT: f64 = 1.01;
 
 /// What is brought from one to many; the same for all runs.
 pub struct Content {
@@ -75,17 +66,12 @@ impl Content {
 /// Why somebody did not get what the seed has.
 pub fn try_once(system: System, plan: &Plan, content: &Content, scratch: &Path) -> Result<Outcome, String> {
     let run = || {
-        patience::limit_this_thread(limit(plan) + 4 * PROMPT);
+        patience::limit_this_thread(watch::limit(plan) + 4 * PROMPT);
         catch_unwind(AssertUnwindSafe(|| run(system, plan, content, scratch)))
     };
     // A thread of its own, for its limit and for what it says when it fails.
     let caught = std::thread::scope(|scope| scope.spawn(run).join()).and_then(|caught| caught);
     caught.map_err(|panic| crate::drill::message(panic.as_ref()))
-}
-
-fn limit(plan: &Plan) -> Duration {
-    let by_server = plan.leeches as f64 * plan.bytes as f64 / plan.seed_up.bytes_per_second();
-    Duration::from_secs_f64(PATIENCE * by_server.max(plan.bound_seconds())) + PROMPT
 }
 
 fn run(system: System, plan: &Plan, content: &Content, scratch: &Path) -> Outcome {
@@ -111,9 +97,17 @@ fn run(system: System, plan: &Plan, content: &Content, scratch: &Path) -> Outcom
     let began = Instant::now();
     let mut leeches: Vec<Leech> =
         hosts.iter().enumerate().map(|(number, host)| system.start_leech(&field, host, number)).collect();
-    let arrivals =
-        watch(&field, &mut leeches, began, &mut SeedWatch::new(plan, &mut seed, &seed_host, &before.seed));
+    let mut seed_watch = SeedWatch::new(plan, &mut seed, &seed_host, &before.seed);
+    let arrivals = watch::until_complete(plan, &mut leeches, began, &mut seed_watch);
     let after = Links::read(&seed_host, &hosts);
+    if let Some(logs) = &plan.logs {
+        let processes = leeches.iter_mut().map(|leech| &mut leech.process).chain([&mut seed]);
+        keep_logs(&logs.join(system.name()), processes);
+    }
+    let arrivals = match arrivals {
+        Ok(arrivals) => arrivals,
+        Err(Lost { leech, why }) => leeches[leech].process.fail(&why),
+    };
 
     let figures = Figures {
         seed: last_figures(&mut seed),
@@ -123,17 +117,14 @@ fn run(system: System, plan: &Plan, content: &Content, scratch: &Path) -> Outcom
         compare(content, leech);
     }
     let corruption = corrupter.as_mut().map(|(process, _)| corrupter::judge(process, &leeches));
+    let leech_traffic =
+        after.leeches.iter().zip(&before.leeches).map(|(after, before)| after.since(before)).collect();
     Outcome {
         system,
         arrivals,
         corruption,
         seed_traffic: after.seed.since(&before.seed),
-        leech_traffic: after
-            .leeches
-            .iter()
-            .zip(&before.leeches)
-            .map(|(after, before)| after.since(before))
-            .collect(),
+        leech_traffic,
         content: figures,
     }
 }
@@ -161,80 +152,6 @@ impl Links {
     }
 }
 
-/// Ends the seed when it has sent enough, if the plan says so.
-struct SeedWatch<'a> {
-    seed: &'a mut Samara,
-    host: &'a Host,
-    before: &'a Traffic,
-    enough_bytes: Option<f64>,
-    looked: Instant,
-}
-
-impl<'a> SeedWatch<'a> {
-    fn new(plan: &Plan, seed: &'a mut Samara, host: &'a Host, before: &'a Traffic) -> Self {
-        let enough_bytes = match plan.twist {
-            Twist::SeedLeaves { copies } => Some(copies * plan.bytes as f64 * STREAM_OF_CONTENT),
-            Twist::Calm | Twist::Corrupter => None,
-        };
-        Self { seed, host, before, enough_bytes, looked: Instant::now() }
-    }
-
-    fn look(&mut self) {
-        let Some(enough) = self.enough_bytes else { return };
-        if self.looked.elapsed() < LOOK_AT_LINK {
-            return;
-        }
-        self.looked = Instant::now();
-        if self.host.traffic().since(self.before).sent.stream_bytes() as f64 >= enough {
-            self.seed.kill();
-            self.enough_bytes = None;
-        }
-    }
-}
-
-/// Waits until everybody has everything.
-fn watch(field: &Field, leeches: &mut [Leech], began: Instant, seed: &mut SeedWatch<'_>) -> Vec<Arrival> {
-    let mut seconds: Vec<Option<f64>> = vec![None; leeches.len()];
-    let end = began + limit(field.plan);
-    loop {
-        for (leech, seconds) in leeches.iter_mut().zip(&mut seconds) {
-            if seconds.is_none() && is_complete(leech) {
-                *seconds = Some(began.elapsed().as_secs_f64());
-            }
-        }
-        let missing = seconds.iter().position(Option::is_none);
-        let Some(missing) = missing else { break };
-        seed.look();
-        let why =
-            patience::is_over().or_else(|| (Instant::now() >= end).then_some("it is far beyond the bound"));
-        if let Some(why) = why {
-            leeches[missing]
-                .process
-                .fail(&format!("it has not everything, and does not get more time: {why}"));
-        }
-        std::thread::sleep(LOOK);
-    }
-    let arrived = seconds.into_iter().flatten().enumerate();
-    arrived.map(|(number, seconds)| Arrival { class: field.plan.classes.class_of(number), seconds }).collect()
-}
-
-fn is_complete(leech: &mut Leech) -> bool {
-    let has_said_so =
-        |leech: &mut Leech| leech.process.events().iter().any(|event| event["event"] == "complete");
-    if has_said_so(leech) {
-        return true;
-    }
-    if !leech.process.is_running() {
-        // What it said last may still be on its way.
-        leech.process.wait_exit(PROMPT);
-        if !has_said_so(leech) {
-            leech.process.fail("it ended before it had everything");
-        }
-        return true;
-    }
-    false
-}
-
 /// What a process says it has sent and received of content, after the end; nothing if it cannot.
 fn last_figures(process: &mut Samara) -> Option<Exchanged> {
     let is_progress = |event: &Value| event["event"] == "progress";
@@ -244,6 +161,17 @@ fn last_figures(process: &mut Samara) -> Option<Exchanged> {
     }
     let last = process.events().iter().rev().find(|event| is_progress(event))?;
     Some(Exchanged { sent: last["bytes_sent"].as_u64()?, received: last["bytes_received"].as_u64()? })
+}
+
+fn keep_logs<'a>(folder: &Path, processes: impl Iterator<Item = &'a mut Samara>) {
+    std::fs::create_dir_all(folder).expect("the folder for logs is writable");
+    for process in processes {
+        let events: String = process.events().iter().map(|event| format!("{event}\n")).collect();
+        for (kind, text) in [("events", events), ("log", process.standard_error())] {
+            let path = folder.join(format!("{}.{kind}", process.name()));
+            std::fs::write(path, text).expect("the folder for logs is writable");
+        }
+    }
 }
 
 /// Content bytes that a process sent and received, whatever became of them.

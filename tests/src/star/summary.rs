@@ -56,7 +56,7 @@ pub fn object(system: System, run: Value, plan: &Plan, figures: &Figures) -> Val
         "seconds": figures.seconds, "bound_seconds": plan.bound_seconds(), "efficiency": figures.efficiency,
         "seed_bytes_ratio": figures.seed_bytes_ratio, "seed_wire_ratio": figures.seed_wire_ratio,
         "duplicate_ratio": figures.duplicate_ratio, "control_ratio": figures.control_ratio,
-        "lost_ratio": figures.lost_ratio, "classes": classes,
+        "lost_ratio": figures.lost_ratio, "arrivals": figures.arrivals, "classes": classes,
     })
 }
 
@@ -93,6 +93,7 @@ pub fn medians(runs: &[Figures]) -> Option<Figures> {
         duplicate_ratio: of_known(&|figures| figures.duplicate_ratio),
         control_ratio: of_known(&|figures| figures.control_ratio),
         lost_ratio: of(&|figures| figures.lost_ratio),
+        arrivals: (0..first.arrivals.len()).map(|number| of(&|figures| figures.arrivals[number])).collect(),
         classes: (0..first.classes.len()).map(of_class).collect(),
     })
 }
