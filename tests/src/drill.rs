@@ -161,7 +161,8 @@ impl Drill {
     }
 }
 
-fn message(panic: &(dyn std::any::Any + Send)) -> String {
+/// What a caught panic says.
+pub(crate) fn message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
         .unwrap_or_else(|| "a panic without a message".to_owned())

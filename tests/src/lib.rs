@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod content;
 pub mod drill;
+pub mod interrupt;
 pub mod measure;
 pub mod netns;
 pub mod patience;
@@ -10,5 +11,6 @@ pub mod process;
 pub mod rogue;
 pub mod scene;
 pub mod sim;
+pub mod star;
 pub mod tidy;
 pub mod transition;

@@ -172,9 +172,25 @@ impl Drop for Namespace {
     }
 }
 
+/// Removes every namespace of this program: for one that ends without unwinding.
+pub fn remove_all() {
+    let Ok(output) = Command::new("ip").args(["netns", "list"]).output() else { return };
+    let listed = String::from_utf8_lossy(&output.stdout);
+    let names = listed.lines().filter_map(|line| line.split(' ').next());
+    for name in names.filter(|name| name.starts_with(&prefix())) {
+        // It fails only if somebody else has removed it, which is what is wanted.
+        let _ = Command::new("ip").args(["netns", "del", name]).output();
+    }
+}
+
+/// What the names of this program's namespaces begin with.
+fn prefix() -> String {
+    format!("samara-{}-", std::process::id())
+}
+
 fn unique_name(label: &str) -> String {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("samara-{}-{number}-{label}", std::process::id())
+    format!("{}{number}-{label}", prefix())
 }
 
 /// Runs `ip ARGS`.

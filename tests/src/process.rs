@@ -81,7 +81,16 @@ impl Samara {
     /// When the binary cannot be started there.
     pub fn start_at<S: AsRef<OsStr>>(place: &Place, name: &str, state_dir: &Path, args: &[S]) -> Self {
         let mut command = place.command(state_dir);
-        command.args(args).arg("--json").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(args).arg("--json");
+        Self::listen_to(name, command)
+    }
+
+    /// Starts any other program that says what happens as samara does: JSON objects, a line each.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn listen_to(name: &str, mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let (sender, lines) = mpsc::channel();
         let stdout = BufReader::new(child.stdout.take().expect("standard output is piped"));

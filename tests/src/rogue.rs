@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::StreamExt;
 use libp2p::identity::Keypair;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::SwarmEvent;
-use libp2p::{Multiaddr, Stream};
+use libp2p::{Multiaddr, PeerId, Stream};
 use samara_peer::net::behaviour::BehaviourEvent;
 use samara_peer::net::bind::Binding;
 use samara_peer::net::link::{Established, Hosted, Identity, Incoming, respond};
@@ -45,17 +46,50 @@ pub enum Lie {
     },
 }
 
-/// Starts a lying peer; returns where it can be dialled. It lies until the runtime ends.
+/// What a lying peer says of its victims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// Somebody came.
+    Linked {
+        /// Who.
+        peer: PeerId,
+    },
+    /// The victim ended it.
+    Ended {
+        /// Who.
+        peer: PeerId,
+        /// Corrupt blocks it was sent.
+        blocks: u64,
+    },
+}
+
+/// Starts a lying peer on loopback; returns where it can be dialled. It lies until the runtime ends.
 ///
 /// # Panics
 /// When it cannot listen.
 pub async fn start(lie: Lie, metainfo: Arc<Metainfo>, content: &Path) -> Multiaddr {
+    start_at(IpAddr::from([127, 0, 0, 1]), lie, metainfo, content, |_| {}).await
+}
+
+/// Starts a lying peer at an address of this machine, which tells what comes of it; returns where it can be
+/// dialled. It lies until the runtime ends.
+///
+/// # Panics
+/// When it cannot listen.
+pub async fn start_at(
+    ip: IpAddr,
+    lie: Lie,
+    metainfo: Arc<Metainfo>,
+    content: &Path,
+    tell: impl Fn(Report) + Clone + Send + 'static,
+) -> Multiaddr {
     let bytes: Arc<[u8]> = std::fs::read(content).expect("a single file").into();
     let keypair = Keypair::generate_ed25519();
     let peer_id = keypair.public().to_peer_id();
-    let loopback = Binding::find(IpAddr::from([127, 0, 0, 1])).expect("every machine has loopback");
-    let mut swarm = transport::build(&keypair, Some(&loopback)).expect("a swarm on loopback");
-    swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().expect("an address")).expect("a free port");
+    let binding = Binding::find(ip).expect("the address is this machine's");
+    let mut swarm = transport::build(&keypair, Some(&binding)).expect("a swarm on one address");
+    let anywhere = Multiaddr::from(ip).with(Protocol::Tcp(0));
+    swarm.listen_on(anywhere).expect("a free port");
     let address = loop {
         if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
             break address;
@@ -63,17 +97,23 @@ pub async fn start(lie: Lie, metainfo: Arc<Metainfo>, content: &Path) -> Multiad
     };
     tokio::spawn(async move {
         loop {
-            if let SwarmEvent::Behaviour(BehaviourEvent::Wire(WireEvent::Inbound { stream, .. })) =
+            if let SwarmEvent::Behaviour(BehaviourEvent::Wire(WireEvent::Inbound { stream, peer, .. })) =
                 swarm.select_next_some().await
             {
-                tokio::spawn(lie_on(stream, lie, metainfo.clone(), bytes.clone()));
+                let (metainfo, bytes, tell) = (metainfo.clone(), bytes.clone(), tell.clone());
+                tokio::spawn(async move {
+                    tell(Report::Linked { peer });
+                    let mut blocks = 0;
+                    lie_on(stream, lie, metainfo, bytes, &mut blocks).await;
+                    tell(Report::Ended { peer, blocks });
+                });
             }
         }
     });
     address.with_p2p(peer_id).expect("an address without an identity")
 }
 
-async fn lie_on(stream: Stream, lie: Lie, metainfo: Arc<Metainfo>, content: Arc<[u8]>) {
+async fn lie_on(stream: Stream, lie: Lie, metainfo: Arc<Metainfo>, content: Arc<[u8]>, blocks: &mut u64) {
     if lie == Lie::Noise {
         return make_noise(stream).await;
     }
@@ -81,7 +121,7 @@ async fn lie_on(stream: Stream, lie: Lie, metainfo: Arc<Metainfo>, content: Arc<
     let hosted = Hosted { metainfo: metainfo.clone(), upload_only: false };
     let Ok(mut link) = respond(stream, identity, |_| Some(hosted)).await else { return };
     // Whatever the victim does to the stream is its right.
-    let _ = lie_along(&mut link, lie, &metainfo, &content).await;
+    let _ = lie_along(&mut link, lie, &metainfo, &content, blocks).await;
 }
 
 fn name_false_peers(link: &mut Established, port: u16) {
@@ -131,6 +171,7 @@ async fn lie_along(
     lie: Lie,
     metainfo: &Metainfo,
     content: &[u8],
+    blocks: &mut u64,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     link.writer.push(&Message::HaveAll);
     link.writer.push(&Message::Unchoke);
@@ -157,6 +198,7 @@ async fn lie_along(
             bytes[0] ^= 1;
             link.writer.push_block(block, &bytes);
             link.writer.flush().await?;
+            *blocks += 1;
         }
     }
 }

@@ -74,8 +74,16 @@ impl Scene {
     /// # Panics
     /// When the system's folder for temporary files cannot be written.
     pub fn at(place: Place) -> Self {
-        let folder = tempfile::Builder::new().prefix("samara-").tempdir();
-        Self { folder: folder.expect("the temporary folder is writable"), place }
+        Self::under(&std::env::temp_dir(), place)
+    }
+
+    /// An empty scene in a folder of its own below `folder`.
+    ///
+    /// # Panics
+    /// When `folder` cannot be written.
+    pub fn under(folder: &Path, place: Place) -> Self {
+        let folder = tempfile::Builder::new().prefix("samara-").tempdir_in(folder);
+        Self { folder: folder.expect("the folder for scratch is writable"), place }
     }
 
     /// A path in the scratch folder.

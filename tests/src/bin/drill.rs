@@ -1,16 +1,12 @@
 //! Tries drills: `cargo run --release -p samara-tests --bin drill -- NAME... | --all [--times K] [--json]`.
 
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{ArgGroup, Parser};
 use samara_tests::drill::{ALL, Drill, Needs, Options, Report, Scale};
-use samara_tests::{netns, patience, process};
+use samara_tests::{interrupt, netns, patience};
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
-
-/// Drills clean up within this time after Ctrl-C; whatever has not by then is killed.
-const CLEANING: Duration = Duration::from_secs(20);
 
 /// Try what a swarm of real processes must survive
 #[derive(Parser)]
@@ -51,7 +47,7 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    on_interrupt();
+    interrupt::clean_up_on_interrupt();
     let drills: Vec<&Drill> = if cli.all { ALL.iter().collect() } else { cli.names.clone() };
     let scale = if cli.small { Scale::Small } else { Scale::Full };
     let first_seed = cli
@@ -110,28 +106,4 @@ fn tell(cli: &Cli, drill: &Drill, number: u32, rng_seed: u64, report: &Report) {
             println!("again: drill {name} --rng-seed {rng_seed}{}", if cli.small { " --small" } else { "" });
         }
     }
-}
-
-/// Ctrl-C and a polite kill end every wait of the running drill, which cleans up as it unwinds; a second one,
-/// or a drill that does not, is ended the hard way.
-fn on_interrupt() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.expect("the system has room for a runtime");
-    std::thread::spawn(move || {
-        runtime.block_on(async {
-            let mut terminate = signal(SignalKind::terminate()).expect("a handler can be set");
-            let mut asked = async || {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = tokio::signal::ctrl_c() => {}
-                }
-            };
-            asked().await;
-            eprintln!("interrupted; cleaning up");
-            patience::interrupt();
-            let _ = tokio::time::timeout(CLEANING, asked()).await;
-            process::kill_all();
-            std::process::exit(130);
-        });
-    });
 }
