@@ -218,6 +218,21 @@ async fn peers_that_name_each_other_make_an_assisted_swarm_hybrid() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_comes_by_himself_is_asked_for_the_metainfo_that_is_missing() {
+    let cluster = Cluster::new();
+    let metainfo = cluster.file("wanted.bin", MIB, Format::V1);
+    let taker = cluster.node_with("taker", NOTHING).await;
+    let mut torrent = get(&taker, bare_magnet(metainfo.info_hashes()), &cluster.path("out"), &[]).await;
+
+    let giver = cluster.node_with("giver", NOTHING).await;
+    let source = TorrentSource::Metainfo(metainfo.clone());
+    let _seed = add(&giver, source, &cluster.path(""), Role::Seed, &taker.addresses(), &[]).await;
+
+    let completed = finish(&mut torrent, TRANSFER).await;
+    assert_eq!(completed.bytes_from, [(Source::Incoming, MIB)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_false_peers_told_by_another_cause_a_handful_of_dials() {
     let cluster = Cluster::new();
     let metainfo = cluster.file("honest.bin", 8 * MIB, Format::V1);

@@ -75,7 +75,9 @@ pub(super) fn pex(stage: &mut Stage) -> String {
         let liar = town.lie(&["pex", &ip, &path_text(&content.torrent), &path_text(&content.path)]);
         let [helper, giver, taker] = &town.homes;
         stage.move_to(taker.place());
-        let mut newcomer = stage.join("newcomer", &content.link(&[&liar.found_at[0]], &[]), &PEX);
+        // A liar gives no metainfo either, and who has none exchanges no peers.
+        let args = [&PEX[..], &["--peer", &liar.found_at[0]]].concat();
+        let mut newcomer = stage.join("newcomer", &path_text(&content.torrent), &args);
         town.hear_lies(&mut newcomer);
 
         stage.move_to(giver.place());
@@ -83,7 +85,7 @@ pub(super) fn pex(stage: &mut Stage) -> String {
         stage.move_to(helper.place());
         let known = [seed.address_at(giver), newcomer.address_at(taker)];
         let helper = stage.join("helper", &content.link(&[&known[0], &known[1]], &[]), &PEX);
-        finish(newcomer, content, vec![seed, helper], &["pex"])
+        finish(newcomer, content, vec![seed, helper], &["pex", "link"])
     })
 }
 
