@@ -237,7 +237,12 @@ async fn a_thousand_false_peers_told_by_another_cause_a_handful_of_dials() {
     let cluster = Cluster::new();
     let metainfo = cluster.file("honest.bin", 8 * MIB, Format::V1);
     let (port, dials) = bystander().await;
-    let liar = rogue::start(Lie::FalsePeers { doors: one_door(port) }, metainfo.clone(), &cluster.path("honest.bin")).await;
+    let liar = rogue::start(
+        Lie::FalsePeers { doors: one_door(port) },
+        metainfo.clone(),
+        &cluster.path("honest.bin"),
+    )
+    .await;
     let giver = cluster.node_with("giver", PEX).await;
     let taker = cluster.node_with("taker", PEX).await;
     let peers = [vec![liar], giver.addresses()].concat();

@@ -170,7 +170,8 @@ impl Peer {
     pub fn address_at(&mut self, machine: &Machine) -> String {
         let ip = format!("/ip4/{}/tcp/", machine.address());
         let is_there = |event: &Value| {
-            event["event"] == "listening" && event["address"].as_str().is_some_and(|text| text.starts_with(&ip))
+            event["event"] == "listening"
+                && event["address"].as_str().is_some_and(|text| text.starts_with(&ip))
         };
         text(&self.process.find("an address on its machine", PROMPT, is_there), "address")
     }
