@@ -5,6 +5,7 @@ mod churn;
 mod departure;
 pub mod network;
 mod newcomer;
+mod poison;
 mod split;
 pub mod stage;
 mod tracker;
@@ -112,6 +113,30 @@ pub const ALL: &[Drill] = &[
         claim: "cut in two, each half of a swarm goes on; healed, everybody completes",
         needs: Needs::Namespaces,
         run: split::cut_and_healed,
+    },
+    Drill {
+        name: "poisoned-tracker",
+        claim: "trackers that name a thousand made-up peers send nobody more than a handful of dials, and the seed is found beside them",
+        needs: Needs::Namespaces,
+        run: poison::tracker,
+    },
+    Drill {
+        name: "poisoned-pex",
+        claim: "a peer that names a thousand made-up ones sends nobody more than a handful of dials, and the swarm is found beside it",
+        needs: Needs::Namespaces,
+        run: poison::pex,
+    },
+    Drill {
+        name: "poisoned-dht",
+        claim: "a node of the DHT that names a thousand made-up peers and nodes sends nobody more than a handful of dials, and the seed is found",
+        needs: Needs::Namespaces,
+        run: poison::dht,
+    },
+    Drill {
+        name: "poisoned-lan",
+        claim: "a thousand made-up neighbours get nobody more than a handful of dials, and the real one is found",
+        needs: Needs::Namespaces,
+        run: poison::lan,
     },
 ];
 

@@ -3,6 +3,7 @@
 //! They need root. Whoever uses them asks [`available`] first, and skips if it says no.
 
 pub mod capture;
+pub mod doorbell;
 
 use std::ffi::OsStr;
 use std::io::Write;

@@ -1,6 +1,10 @@
 //! A peer that speaks the wire and lies, and the bystander it lies about.
 
+pub mod child;
 pub mod dht;
+#[cfg(target_os = "linux")]
+pub mod lan;
+pub mod tracker;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -18,6 +22,7 @@ use samara_peer::net::link::{Established, Hosted, Identity, Incoming, respond};
 use samara_peer::net::transport;
 use samara_peer::net::wire::WireEvent;
 use samara_proto::layout::BlockRef;
+use samara_proto::limits::PEX_PEERS;
 use samara_proto::metainfo::Metainfo;
 use samara_proto::record::SignedRecord;
 use samara_proto::wire::extension::{PexFlags, PexMessage, PexPeer, SAMARA_PEX};
@@ -25,7 +30,7 @@ use samara_proto::wire::message::Message;
 use tokio::net::TcpListener;
 
 /// What it does to whoever connects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lie {
     /// Has everything, and flips a bit in every block it sends.
     CorruptBlocks,
@@ -39,10 +44,10 @@ pub enum Lie {
     PiecesBeyondTheEnd,
     /// Sends blocks that nobody asked for.
     UnaskedBlocks,
-    /// Names a thousand peers, all of them at this bystander's port of loopback.
+    /// Names made-up peers, one at each of these doors.
     FalsePeers {
-        /// The bystander's.
-        port: u16,
+        /// Doors of others, who know nothing of it.
+        doors: Arc<[Multiaddr]>,
     },
 }
 
@@ -63,12 +68,15 @@ pub enum Report {
     },
 }
 
+/// How many peers somebody makes up who means it.
+pub const MADE_UP: u16 = 1000;
+
 /// Starts a lying peer on loopback; returns where it can be dialled. It lies until the runtime ends.
 ///
 /// # Panics
 /// When it cannot listen.
 pub async fn start(lie: Lie, metainfo: Arc<Metainfo>, content: &Path) -> Multiaddr {
-    start_at(IpAddr::from([127, 0, 0, 1]), lie, metainfo, content, |_| {}).await
+    start_at(crate::process::LOOPBACK, lie, metainfo, content, |_| {}).await
 }
 
 /// Starts a lying peer at an address of this machine, which tells what comes of it; returns where it can be
@@ -88,8 +96,7 @@ pub async fn start_at(
     let peer_id = keypair.public().to_peer_id();
     let binding = Binding::find(ip).expect("the address is this machine's");
     let mut swarm = transport::build(&keypair, Some(&binding)).expect("a swarm on one address");
-    let anywhere = Multiaddr::from(ip).with(Protocol::Tcp(0));
-    swarm.listen_on(anywhere).expect("a free port");
+    swarm.listen_on(any_port(ip)).expect("a free port");
     let address = loop {
         if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
             break address;
@@ -100,7 +107,8 @@ pub async fn start_at(
             if let SwarmEvent::Behaviour(BehaviourEvent::Wire(WireEvent::Inbound { stream, peer, .. })) =
                 swarm.select_next_some().await
             {
-                let (metainfo, bytes, tell) = (metainfo.clone(), bytes.clone(), tell.clone());
+                let (lie, metainfo, bytes, tell) =
+                    (lie.clone(), metainfo.clone(), bytes.clone(), tell.clone());
                 tokio::spawn(async move {
                     tell(Report::Linked { peer });
                     let mut blocks = 0;
@@ -124,23 +132,37 @@ async fn lie_on(stream: Stream, lie: Lie, metainfo: Arc<Metainfo>, content: Arc<
     let _ = lie_along(&mut link, lie, &metainfo, &content, blocks).await;
 }
 
-fn name_false_peers(link: &mut Established, port: u16) {
+/// Any free TCP port of `ip`.
+fn any_port(ip: IpAddr) -> Multiaddr {
+    Multiaddr::from(ip).with(Protocol::Tcp(0))
+}
+
+fn name_false_peers(link: &mut Established, doors: &[Multiaddr]) {
     let Some(id) = link.remote.id_of(SAMARA_PEX) else { return };
-    for _ in 0..20 {
-        let records = (0..50).map(|_| false_record(port).as_bytes().to_vec());
+    for doors in doors.chunks(PEX_PEERS) {
+        let records = doors.iter().map(|door| false_record(door).as_bytes().to_vec());
         let added = records.map(|record| PexPeer { record, flags: PexFlags::REACHED }).collect();
         let message = PexMessage { added, ..PexMessage::default() };
         link.writer.push(&Message::Extended { id: id.get(), payload: message.encode() });
     }
 }
 
-/// The record of a made-up peer that says it is at a bystander's port of loopback.
+/// The record of a made-up peer that says it is at somebody else's door.
+///
+/// # Panics
+/// When the address is longer than a record may hold.
+pub fn false_record(door: &Multiaddr) -> SignedRecord {
+    SignedRecord::sign(&Keypair::generate_ed25519(), 1, std::slice::from_ref(door))
+        .expect("a record within the limits")
+}
+
+/// As many times the same door as somebody makes up peers: a bystander's TCP port of loopback.
 ///
 /// # Panics
 /// Never.
-pub fn false_record(port: u16) -> SignedRecord {
-    let address = format!("/ip4/127.0.0.1/tcp/{port}").parse().expect("an address");
-    SignedRecord::sign(&Keypair::generate_ed25519(), 1, &[address]).expect("a record within the limits")
+pub fn one_door(port: u16) -> Arc<[Multiaddr]> {
+    let door: Multiaddr = format!("/ip4/127.0.0.1/tcp/{port}").parse().expect("an address");
+    (0..MADE_UP).map(|_| door.clone()).collect()
 }
 
 /// Somebody who has nothing to do with the swarm: its port, and how often it was dialled.
@@ -185,13 +207,13 @@ async fn lie_along(
                 link.writer.push_block(block, &vec![0; block.length as usize]);
             }
         }
-        Lie::FalsePeers { port } => name_false_peers(link, port),
+        Lie::FalsePeers { ref doors } => name_false_peers(link, doors),
         Lie::CorruptBlocks | Lie::NoAnswer | Lie::Noise => {}
     }
     link.writer.flush().await?;
     loop {
         let Incoming::Message(message) = link.reader.next(&link.limits, |_| false).await? else { continue };
-        if let (Message::Request(block), Lie::CorruptBlocks) = (message, lie) {
+        if let (Message::Request(block), true) = (message, lie == Lie::CorruptBlocks) {
             let begin =
                 block.piece.0 as usize * metainfo.layout().piece_length() as usize + block.begin as usize;
             let mut bytes = content[begin..begin + block.length as usize].to_vec();

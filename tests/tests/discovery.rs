@@ -7,14 +7,12 @@ use std::time::{Duration, Instant};
 use samara_peer::engine::event::Source;
 use samara_peer::handle::{Node, Role, Stage, Torrent, TorrentEvent, TorrentSource};
 use samara_peer::net::discovery::DiscoverySet;
-use samara_proto::announce::http::{AnnounceResponse, Libp2pPeer, Libp2pPeers, PeerFormat};
 use samara_proto::metainfo::{Format, Metainfo};
 use samara_tests::cluster::{
     Cluster, Completed, NOTHING, TRANSFER, add, bare_magnet, finish, get, seed, tracker, wait_ready,
 };
-use samara_tests::rogue::{self, Lie, bystander, false_record};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use samara_tests::process::LOOPBACK;
+use samara_tests::rogue::{self, Lie, bystander, one_door};
 use tokio::time::timeout;
 
 const MIB: u64 = 1 << 20;
@@ -220,11 +218,31 @@ async fn peers_that_name_each_other_make_an_assisted_swarm_hybrid() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_comes_by_himself_is_asked_for_the_metainfo_that_is_missing() {
+    let cluster = Cluster::new();
+    let metainfo = cluster.file("wanted.bin", MIB, Format::V1);
+    let taker = cluster.node_with("taker", NOTHING).await;
+    let mut torrent = get(&taker, bare_magnet(metainfo.info_hashes()), &cluster.path("out"), &[]).await;
+
+    let giver = cluster.node_with("giver", NOTHING).await;
+    let source = TorrentSource::Metainfo(metainfo.clone());
+    let _seed = add(&giver, source, &cluster.path(""), Role::Seed, &taker.addresses(), &[]).await;
+
+    let completed = finish(&mut torrent, TRANSFER).await;
+    assert_eq!(completed.bytes_from, [(Source::Incoming, MIB)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_false_peers_told_by_another_cause_a_handful_of_dials() {
     let cluster = Cluster::new();
     let metainfo = cluster.file("honest.bin", 8 * MIB, Format::V1);
     let (port, dials) = bystander().await;
-    let liar = rogue::start(Lie::FalsePeers { port }, metainfo.clone(), &cluster.path("honest.bin")).await;
+    let liar = rogue::start(
+        Lie::FalsePeers { doors: one_door(port) },
+        metainfo.clone(),
+        &cluster.path("honest.bin"),
+    )
+    .await;
     let giver = cluster.node_with("giver", PEX).await;
     let taker = cluster.node_with("taker", PEX).await;
     let peers = [vec![liar], giver.addresses()].concat();
@@ -245,7 +263,7 @@ async fn a_thousand_false_peers_of_poisoned_trackers_cause_a_handful_of_dials() 
     let cluster = Cluster::new();
     let metainfo = cluster.file("honest.bin", 8 * MIB, Format::V1);
     let (port, dials) = bystander().await;
-    let trackers = poisoned_trackers(port, 4).await;
+    let trackers = rogue::tracker::start(LOOPBACK, &one_door(port)).await;
     let giver = cluster.node_with("giver", TRACKER).await;
     let taker = cluster.node_with("taker", TRACKER).await;
 
@@ -259,38 +277,4 @@ async fn a_thousand_false_peers_of_poisoned_trackers_cause_a_handful_of_dials() 
 
     let dials = dials.load(Ordering::Relaxed);
     assert!((1..=HANDFUL).contains(&dials), "{dials} dials");
-}
-
-/// Announce URLs at which `count` times 256 peers are named, all of them at `port`.
-async fn poisoned_trackers(port: u16, count: usize) -> Vec<String> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let base = listener.local_addr().expect("it is bound");
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut request = [0; 4096];
-                let _ = stream.read(&mut request).await;
-                let body = poisoned_answer(port);
-                let head =
-                    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-                let _ = stream.write_all(&[head.into_bytes(), body].concat()).await;
-            });
-        }
-    });
-    (0..count).map(|n| format!("http://{base}/{n}/announce")).collect()
-}
-
-fn poisoned_answer(port: u16) -> Vec<u8> {
-    let peers = (0..256).map(|_| {
-        let record = false_record(port);
-        Libp2pPeer {
-            addresses: record.addresses().iter().map(|address| address.to_vec()).collect(),
-            flags: Default::default(),
-            id: record.peer_id().to_bytes(),
-            record: record.as_bytes().to_vec(),
-        }
-    });
-    let libp2p = Libp2pPeers { bootstrap: Vec::new(), peers: peers.collect() };
-    AnnounceResponse { interval_secs: 1800, libp2p: Some(libp2p), ..AnnounceResponse::default() }
-        .encode(PeerFormat::Compact)
 }

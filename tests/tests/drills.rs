@@ -77,3 +77,23 @@ fn a_quarter_killed() {
 fn network_split() {
     check("network-split");
 }
+
+#[test]
+fn poisoned_tracker() {
+    check("poisoned-tracker");
+}
+
+#[test]
+fn poisoned_pex() {
+    check("poisoned-pex");
+}
+
+#[test]
+fn poisoned_dht() {
+    check("poisoned-dht");
+}
+
+#[test]
+fn poisoned_lan() {
+    check("poisoned-lan");
+}

@@ -25,8 +25,21 @@ const SYNCED_SINGLY: usize = 16;
 pub(super) struct Stamp {
     /// Length in bytes.
     pub(super) size: u64,
-    /// Last modification, nanoseconds since 1970.
+    /// Last modification, nanoseconds since 1970. Programs can set it to what they like.
     pub(super) modified: i64,
+    /// Last change of the file or of what is said about it, nanoseconds since 1970. Nobody can set it back, and
+    /// whatever takes a file's place by a new name has a later one. (Its number in the file system would say
+    /// the same, but some give files new numbers at any time.)
+    pub(super) changed: i64,
+}
+
+impl Stamp {
+    /// From what the file system gives: seconds, and nanoseconds beside them.
+    pub(super) fn new(size: u64, modified: (i64, i64), changed: (i64, i64)) -> Self {
+        let nanoseconds =
+            |(seconds, rest): (i64, i64)| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+        Self { size, modified: nanoseconds(modified), changed: nanoseconds(changed) }
+    }
 }
 
 /// Under which name a file is.
@@ -447,6 +460,6 @@ fn writing() -> OpenOptions {
 }
 
 fn stamp_of(metadata: &cap_std::fs::Metadata) -> Stamp {
-    let modified = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
-    Stamp { size: metadata.len(), modified }
+    let modified = (metadata.mtime(), metadata.mtime_nsec());
+    Stamp::new(metadata.len(), modified, (metadata.ctime(), metadata.ctime_nsec()))
 }

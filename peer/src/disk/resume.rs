@@ -21,7 +21,7 @@ const MAGIC: &[u8] = b"samara resume 1\n";
 const CHECKSUM_LENGTH: usize = 32;
 
 /// Bytes that one file's record takes at most, in bencode.
-const RECORD_BYTES: u64 = 64;
+const RECORD_BYTES: u64 = 80;
 
 /// Bytes of everything else but the bitfield.
 const HEAD_BYTES: u64 = 1024;
@@ -77,6 +77,10 @@ pub(super) struct ResumeFile {
 
 #[derive(Serialize, Deserialize)]
 struct Body {
+    /// When each file, or what is said about it, last changed. Earlier versions did not write it; what they
+    /// vouched for is hashed again.
+    #[serde(default)]
+    changed: Vec<i64>,
     clean: u8,
     /// Place, size, modification time; size and time are zero where there is none.
     files: Vec<(u8, u64, i64)>,
@@ -111,7 +115,8 @@ impl ResumeFile {
         let fits =
             body.info_hash == full_name(&self.names) && body.files.len() == layout.file_count() as usize;
         let verified = Bitfield::from_wire(&body.verified, layout.piece_count()).ok()?;
-        let files = body.files.into_iter().map(read_record).collect::<Option<Vec<_>>>()?;
+        let changed = body.changed.into_iter().map(Some).chain(std::iter::repeat(None));
+        let files = body.files.into_iter().zip(changed).map(read_record).collect::<Option<Vec<_>>>()?;
         let stop = if body.clean == 1 { Stop::Clean } else { Stop::Unclean };
         fits.then_some(ResumeData { verified, files, stop })
     }
@@ -121,7 +126,9 @@ impl ResumeFile {
     /// # Errors
     /// If the file system refuses; what was saved before is still there then.
     pub(super) fn save(&self, data: &ResumeData) -> Result<(), ResumeError> {
+        let changed = |(_, stamp): &(Place, Option<Stamp>)| stamp.map_or(0, |stamp| stamp.changed);
         let body = Body {
+            changed: data.files.iter().map(changed).collect(),
             clean: u8::from(data.stop == Stop::Clean),
             files: data.files.iter().map(write_record).collect(),
             info_hash: full_name(&self.names),
@@ -142,8 +149,10 @@ fn full_name(names: &InfoHashes) -> Vec<u8> {
     [v1, v2].into_iter().flatten().flatten().collect()
 }
 
-fn read_record((place, size, modified): (u8, u64, i64)) -> Option<(Place, Option<Stamp>)> {
-    let stamp = Some(Stamp { size, modified });
+fn read_record(
+    ((place, size, modified), changed): ((u8, u64, i64), Option<i64>),
+) -> Option<(Place, Option<Stamp>)> {
+    let stamp = changed.map(|changed| Stamp { size, modified, changed });
     match place {
         0 => Some((Place::Missing, None)),
         1 => Some((Place::Partial, stamp)),
@@ -171,7 +180,7 @@ mod tests {
     fn example() -> ResumeData {
         let mut verified = Bitfield::new(10);
         verified.set(PieceIndex(3));
-        let files = vec![(Place::Partial, Some(Stamp { size: 160_000, modified: -5 }))];
+        let files = vec![(Place::Partial, Some(Stamp { size: 160_000, modified: -5, changed: 7 }))];
         ResumeData { verified, files, stop: Stop::Clean }
     }
 
@@ -188,6 +197,31 @@ mod tests {
         assert_eq!(file.load(&layout), None);
         file.save(&example()).unwrap();
         assert_eq!(file.load(&layout), Some(example()));
+    }
+
+    #[test]
+    fn resume_data_of_an_earlier_version_is_read_and_vouches_for_nothing() {
+        #[derive(Serialize)]
+        struct Earlier {
+            clean: u8,
+            files: Vec<(u8, u64, i64)>,
+            #[serde(with = "serde_bytes")]
+            info_hash: Vec<u8>,
+            #[serde(with = "serde_bytes")]
+            verified: Vec<u8>,
+        }
+        let (_dir, file, layout) = scratch();
+        let example = example();
+        file.save(&example).unwrap();
+        let (info_hash, verified) = (full_name(&file.names), example.verified.to_wire());
+        let earlier = Earlier { clean: 1, files: vec![(2, 160_000, -5)], info_hash, verified };
+        let body = serde_bencode::to_bytes(&earlier).unwrap();
+        fs::write(&file.path, [MAGIC, &Sha256::digest(&body), &body].concat()).unwrap();
+
+        let read = file.load(&layout).unwrap();
+        assert_eq!((&read.verified, read.knows(FileIndex(0))), (&example.verified, true));
+        let stamp = Some(Stamp { size: 160_000, modified: -5, changed: 0 });
+        assert!(!read.vouches_for(FileIndex(0), Place::Complete, stamp));
     }
 
     #[test]
@@ -216,13 +250,16 @@ mod tests {
 
     #[test]
     fn an_unclean_stop_vouches_for_complete_files_only() {
-        let stamp = Some(Stamp { size: 1, modified: 2 });
+        let stamp = Some(Stamp { size: 1, modified: 2, changed: 3 });
         let files = vec![(Place::Complete, stamp), (Place::Partial, stamp)];
         let data = ResumeData { verified: Bitfield::new(2), files, stop: Stop::Unclean };
         assert!(data.vouches_for(FileIndex(0), Place::Complete, stamp));
         assert!(!data.vouches_for(FileIndex(1), Place::Partial, stamp));
         let clean = ResumeData { stop: Stop::Clean, ..data };
         assert!(clean.vouches_for(FileIndex(1), Place::Partial, stamp));
-        assert!(!clean.vouches_for(FileIndex(0), Place::Complete, Some(Stamp { size: 1, modified: 3 })));
+        let [later, changed] =
+            [(3, 3), (2, 4)].map(|(modified, changed)| Stamp { size: 1, modified, changed });
+        assert!(!clean.vouches_for(FileIndex(0), Place::Complete, Some(later)));
+        assert!(!clean.vouches_for(FileIndex(0), Place::Complete, Some(changed)));
     }
 }

@@ -145,8 +145,8 @@ fn plain_file(path: &Path, metadata: &Metadata) -> Result<Stamp, WalkError> {
     if !metadata.is_file() {
         return Err(WalkError::Special { path: path.to_path_buf(), what: kind(metadata.file_type()) });
     }
-    let modified = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
-    Ok(Stamp { size: metadata.len(), modified })
+    let modified = (metadata.mtime(), metadata.mtime_nsec());
+    Ok(Stamp::new(metadata.len(), modified, (metadata.ctime(), metadata.ctime_nsec())))
 }
 
 fn kind(kind: FileType) -> &'static str {

@@ -70,6 +70,10 @@ impl NodeLoop {
         self.show_reachable();
         self.try_ways();
         self.remember_nodes();
+        let now = self.now();
+        if let Some(dht) = self.dht() {
+            dht.hasten_announces(now);
+        }
         self.look_up_torrents();
         self.announce_torrents();
     }
@@ -121,7 +125,7 @@ impl NodeLoop {
             state.dht.pace.on_announce(nodes);
             state.dht.reached = usize::MAX;
             let names = state.names.wire();
-            state.dht.announces = names.filter_map(|name| dht.announce(DhtKey::of(name))).collect();
+            state.dht.announces = names.filter_map(|name| dht.announce(now, DhtKey::of(name))).collect();
             running += state.dht.announces.len();
             let errands = state.dht.announces.iter().map(|&query| (query, Errand::Announce(torrent)));
             self.dht.errands.extend(errands);

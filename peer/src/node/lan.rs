@@ -151,6 +151,15 @@ impl NodeLoop {
         self.ask_pending();
     }
 
+    /// A dial of `peer` failed.
+    pub(super) fn doubt_neighbour(&self, peer: PeerId) {
+        if let Some(lan) = self.neighbourhood.lan.as_ref()
+            && self.neighbourhood.neighbours.contains_key(&peer)
+        {
+            lan.doubt(peer);
+        }
+    }
+
     fn on_neighbour_lost(&mut self, id: PeerId) {
         self.neighbourhood.neighbours.remove(&id);
         let Some(peer) = self.peers.known_key(&id) else { return };

@@ -8,6 +8,7 @@ use libp2p::core::ConnectedPoint;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError};
 use libp2p::{Multiaddr, PeerId, Stream};
+use samara_proto::infohash::InfoHash;
 use samara_proto::layout::BlockRef;
 use samara_proto::moment::Moment;
 use samara_proto::wire::message::Message;
@@ -15,7 +16,7 @@ use samara_proto::wire::message::Message;
 use super::autonomy::Sightings;
 use super::exchange::Exchange;
 use super::peers::Dialable;
-use super::torrent::Phase;
+use super::torrent::{Phase, TorrentState};
 use super::{NodeLoop, Work};
 use crate::engine::event::{Direction, Input, LinkId, PeerKey, PeerMessage, Source, TorrentId};
 use crate::handle::TorrentEvent;
@@ -33,6 +34,14 @@ const STREAMS_PER_PEER: usize = 40;
 /// Peers known of one torrent; further ones are taken up only if the user names them or they come by
 /// themselves. Twice what the engine keeps as candidates.
 const KNOWN: usize = 2000;
+
+/// The same for those who come by themselves: what others say of a thousand peers is to keep nobody out who
+/// is there.
+const KNOWN_AND_CAME: usize = KNOWN + 256;
+
+/// Peers of a torrent that begins which are linked because a connection is there: as many as are asked for
+/// metainfo at once.
+const LINKED_AT_ONCE: usize = 8;
 
 /// How long TCP has to answer before QUIC is tried beside it (RFC 8305, section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -86,6 +95,8 @@ pub(crate) struct Setup {
     direction: Direction,
     /// Known beforehand on our own streams only.
     torrent: Option<TorrentId>,
+    /// What the remote asked for, on its streams.
+    asked_for: Option<InfoHash>,
     result: Result<Established, SetupError>,
 }
 
@@ -99,7 +110,8 @@ impl NodeLoop {
         let now = self.now();
         let peer = self.peers.key(found.peer);
         let Some(state) = self.torrents.get_mut(&found.torrent) else { return };
-        if state.known.len() >= KNOWN && !is_vouched_for && !state.known.contains_key(&peer) {
+        let room = if found.source == Source::Incoming { KNOWN_AND_CAME } else { KNOWN };
+        if state.known.len() >= room && !is_vouched_for && !state.known.contains_key(&peer) {
             return;
         }
         let sighting = || Sightings::new(found.source, now);
@@ -214,6 +226,7 @@ impl NodeLoop {
             return;
         }
         let Some(dialling) = self.dialling.remove(&id) else { return };
+        self.doubt_neighbour(id);
         let peer = self.peers.key(id);
         for torrent in dialling.torrents {
             self.not_reached(torrent, peer);
@@ -229,6 +242,19 @@ impl NodeLoop {
         let ticket = Ticket(self.number());
         self.opening.insert(ticket, (torrent, peer));
         self.swarm.behaviour_mut().wire.open(id, ticket);
+    }
+
+    /// Links with those of `peers` that a connection leads to already, such as whoever gave the metainfo: they
+    /// are there, and need not wait until the others have been tried.
+    pub(super) fn link_with_those_here(&mut self, torrent: TorrentId, peers: impl Iterator<Item = PeerKey>) {
+        let named = peers.filter_map(|peer| Some((peer, self.peers.id(peer)?)));
+        let here = named.filter(|(_, id)| self.swarm.behaviour().wire.is_connected(id));
+        for (peer, id) in here.take(LINKED_AT_ONCE).collect::<Vec<_>>() {
+            let is_opening = self.opening.values().any(|&opening| opening == (torrent, peer));
+            if !is_opening && !self.links.values().any(|link| link.torrent == torrent && link.peer == peer) {
+                self.open_stream(id, torrent, peer);
+            }
+        }
     }
 
     /// An attempt to reach `peer` ended without a link.
@@ -280,7 +306,7 @@ impl NodeLoop {
         tokio::spawn(async move {
             let result = greet(stream, identity, name, Some(hosted)).await;
             let (direction, torrent) = (Direction::Outbound, Some(torrent));
-            let setup = Setup { peer: id, connection, direction, torrent, result };
+            let setup = Setup { peer: id, connection, direction, torrent, asked_for: None, result };
             // Fails only when the node is gone.
             let _ = work.send(Work::Shaken(Box::new(setup))).await;
         });
@@ -298,13 +324,15 @@ impl NodeLoop {
         let (identity, work, directory) =
             (self.handshake_id, self.work.sender.clone(), self.directory.clone());
         tokio::spawn(async move {
+            let mut asked_for = None;
             let lookup = |name| {
+                asked_for = Some(name);
                 let known = directory.read().expect("no holder panics");
                 known.get(&name).map(|(_, hosted)| hosted.clone())
             };
             let result = respond(stream, identity, lookup).await;
             let (direction, torrent) = (Direction::Inbound, None);
-            let setup = Setup { peer, connection, direction, torrent, result };
+            let setup = Setup { peer, connection, direction, torrent, asked_for, result };
             // Fails only when the node is gone.
             let _ = work.send(Work::Shaken(Box::new(setup))).await;
         });
@@ -332,6 +360,8 @@ impl NodeLoop {
                         true => self.on_refused(torrent, peer),
                         false => self.not_reached(torrent, peer),
                     }
+                } else if let (SetupError::UnknownTorrent, Some(name)) = (error, setup.asked_for) {
+                    self.on_came_early(name, setup.peer);
                 }
                 return;
             }
@@ -346,6 +376,17 @@ impl NodeLoop {
             let via = Via { peer: setup.peer, connection: setup.connection, direction: setup.direction };
             self.start_link(torrent, peer, via, established);
         }
+    }
+
+    /// Somebody asked for a torrent whose metainfo is not here yet: most likely he has it, and he is there.
+    fn on_came_early(&mut self, name: InfoHash, peer: PeerId) {
+        let wanted = |state: &TorrentState| {
+            matches!(state.phase, Phase::Fetching(_)) && state.names.wire().any(|own| own == name)
+        };
+        let Some(torrent) = self.torrents.iter().find(|(_, state)| wanted(state)).map(|(&id, _)| id) else {
+            return;
+        };
+        self.on_discovered(Discovered { torrent, peer, addresses: Vec::new(), source: Source::Incoming });
     }
 
     fn start_link(&mut self, torrent: TorrentId, peer: PeerKey, via: Via, established: Established) {

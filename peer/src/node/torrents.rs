@@ -12,6 +12,7 @@ use samara_proto::metainfo::Metainfo;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::autonomy::Sightings;
 use super::dht::TorrentInDht;
 use super::open::{self, Fetched, Opened, Opening, Question};
 use super::peers::named_peer;
@@ -172,9 +173,10 @@ impl NodeLoop {
         }
         self.tend_dht();
         self.tell_progress();
-        for (peer, source) in known {
+        for &(peer, source) in &known {
             self.drive(Input::Candidate { torrent, peer, source });
         }
+        self.link_with_those_here(torrent, known.iter().map(|(peer, _)| *peer));
         self.tell_neighbours(torrent);
         self.ask_neighbours(torrent);
     }
@@ -219,22 +221,31 @@ impl NodeLoop {
         }
     }
 
-    /// Asks known peers for metainfo that is still missing, a few at a time.
+    /// Asks known peers for metainfo that is still missing: those that are connected, and beside them a few of
+    /// the others at a time.
     pub(super) fn ask_for_metainfo(&mut self) {
         let now = Instant::now();
         let mut due = Vec::new();
         for (&torrent, state) in &mut self.torrents {
             let Phase::Fetching(fetching) = &mut state.phase else { continue };
-            let may_ask = |peer: &PeerKey| {
-                !fetching.asking.contains(peer) && fetching.failed.get(peer).is_none_or(|(_, at)| *at <= now)
+            let is_here = |peer: &PeerKey| {
+                self.peers.id(*peer).is_some_and(|id| self.swarm.behaviour().wire.is_connected(&id))
             };
-            let room = ASKING.saturating_sub(fetching.asking.len());
-            let mut next: Vec<PeerKey> = state.known.keys().copied().filter(may_ask).collect();
-            // Those that failed least first: however many dead ones are known, the others get their turn.
-            next.sort_by_key(|peer| fetching.failed.get(peer).map_or(0, |(failures, _)| *failures));
-            next.truncate(room);
-            fetching.asking.extend(&next);
-            due.extend(next.into_iter().map(|peer| (torrent, peer)));
+            let mut rooms = [ASKING; 2];
+            for peer in &fetching.asking {
+                let room = &mut rooms[usize::from(is_here(peer))];
+                *room = room.saturating_sub(1);
+            }
+            for peer in order_of_asking(&state.known, &fetching.failed) {
+                let may_ask = !fetching.asking.contains(&peer)
+                    && fetching.failed.get(&peer).is_none_or(|(_, at)| *at <= now);
+                let room = &mut rooms[usize::from(is_here(&peer))];
+                if may_ask && *room > 0 {
+                    *room -= 1;
+                    fetching.asking.insert(peer);
+                    due.push((torrent, peer));
+                }
+            }
         }
         for (torrent, peer) in due {
             if self.dial(torrent, peer).is_some() {
@@ -407,5 +418,44 @@ async fn leave(mut state: TorrentState) {
 async fn close(active: &Active) {
     if let Err(error) = active.store.close().await {
         tracing::warn!(%error, "resume data could not be saved");
+    }
+}
+
+/// Those that failed least first, so that however many dead ones are known, the others get their turn; among
+/// them each source's first, then each one's second and so on: one that names thousands keeps back nobody whom
+/// another named.
+fn order_of_asking(
+    known: &BTreeMap<PeerKey, Sightings>,
+    failed: &BTreeMap<PeerKey, (u32, Instant)>,
+) -> Vec<PeerKey> {
+    let mut turns: BTreeMap<(u32, Source), usize> = BTreeMap::new();
+    let mut ordered: Vec<(u32, usize, PeerKey)> = Vec::with_capacity(known.len());
+    for (&peer, sightings) in known {
+        let failures = failed.get(&peer).map_or(0, |(failures, _)| *failures);
+        let turn = turns.entry((failures, sightings.found_by())).or_default();
+        ordered.push((failures, *turn, peer));
+        *turn += 1;
+    }
+    ordered.sort_unstable();
+    ordered.into_iter().map(|(_, _, peer)| peer).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use samara_proto::moment::Moment;
+
+    use super::*;
+
+    #[test]
+    fn a_source_that_names_thousands_keeps_back_nobody_whom_another_named() {
+        let mut known: BTreeMap<PeerKey, Sightings> =
+            (0..1000).map(|n| (PeerKey(n), Sightings::new(Source::Tracker, Moment::ZERO))).collect();
+        known.insert(PeerKey(5000), Sightings::new(Source::Dht, Moment::ZERO));
+        let at = |failed: &BTreeMap<_, _>| {
+            order_of_asking(&known, failed).iter().position(|peer| *peer == PeerKey(5000))
+        };
+        assert_eq!(at(&BTreeMap::new()), Some(1));
+        let failed = BTreeMap::from([(PeerKey(5000), (1, Instant::now()))]);
+        assert_eq!(at(&failed), Some(1000), "everybody gets a first turn before somebody gets a second");
     }
 }

@@ -9,12 +9,17 @@ fuzz_target!(|packet: &[u8]| {
         if let Ok(response) = Response::decode(packet, family) {
             let written = response.encode();
             assert!(written.len() <= RESPONSE_BYTES);
-            // libp2p peers that do not fit when written our way are left out; see `udp_libp2p`.
-            let names_libp2p =
-                matches!(&response, Response::Announce { announced, .. } if announced.libp2p.is_some());
-            if packet.len() <= RESPONSE_BYTES && family == Family::V4 && !names_libp2p {
-                assert_eq!(Response::decode(&written, family), Ok(response));
+            let again = Response::decode(&written, family);
+            // libp2p peers that do not fit when written our way are left out; see `udp_libp2p`. Plain peers may
+            // read like them by chance when those that nobody can dial are left out.
+            let is_plain = !names_libp2p(&response) && !again.as_ref().is_ok_and(names_libp2p);
+            if packet.len() <= RESPONSE_BYTES && family == Family::V4 && is_plain {
+                assert_eq!(again, Ok(response));
             }
         }
     }
 });
+
+fn names_libp2p(response: &Response) -> bool {
+    matches!(response, Response::Announce { announced, .. } if announced.libp2p.is_some())
+}

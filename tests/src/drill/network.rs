@@ -1,5 +1,7 @@
 //! Machines of a drill's own on one network without a way out, whose cables carry so much and can be cut.
 
+use std::net::Ipv4Addr;
+
 use crate::netns::Namespace;
 use crate::process::place::Place;
 
@@ -12,6 +14,7 @@ pub struct Network {
 /// A machine at a switch.
 pub struct Machine {
     namespace: Namespace,
+    address: Ipv4Addr,
 }
 
 impl Network {
@@ -43,10 +46,11 @@ impl Network {
         namespace.without_ipv6();
         namespace.connect("eth0", &self.switches, &port);
         self.switches.plug(&port, switch);
-        namespace.address("eth0", &format!("10.77.0.{number}/24"));
+        let address = Ipv4Addr::new(10, 77, 0, u8::try_from(number).expect("a few machines"));
+        namespace.address("eth0", &format!("{address}/16"));
         limit(&namespace, "eth0", megabits);
         limit(&self.switches, &port, megabits);
-        Machine { namespace }
+        Machine { namespace, address }
     }
 
     /// Cuts the cable between the switches.
@@ -64,6 +68,26 @@ impl Machine {
     /// Processes here use every address there is.
     pub fn place(&self) -> Place {
         Place::unbound(&self.namespace)
+    }
+
+    /// Its only address.
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// The namespace it is.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Sends whatever is not for this network to `other`, which passes nothing on.
+    pub fn leave_by(&self, other: &Self) {
+        self.namespace.default_route(&other.address.to_string());
+    }
+
+    /// Is at home at every address below `network`, too.
+    pub fn answer_for(&self, network: &str) {
+        self.namespace.ip(&format!("route add local {network} dev lo"));
     }
 
     /// Bytes that left by its cable so far.

@@ -12,15 +12,12 @@ const LINK_ALONE: [&str; 2] = ["--discovery", "cache"];
 
 /// The newcomer knows a node of the DHT that has nothing to do with the torrent.
 pub(super) fn by_dht(stage: &mut Stage) -> String {
-    const DHT: [&str; 2] = ["--discovery", "dht"];
     let content = stage.content(stage.by_scale(4, 16));
-    let mut node = stage.node("bootstrap node", &DHT);
+    let mut node = stage.node("bootstrap node", &["--discovery", "dht"]);
     let way_in = node.address();
-    let args = [&DHT[..], &["--bootstrap", &way_in]].concat();
-    let _seed = stage.seed("seed", &content, &args);
-    let mut first = stage.join("first", &content.link(&[], &[]), &args);
-    first.complete(&content);
+    let _swarm = grown(stage, &content, &["--discovery", "tracker,dht", "--bootstrap", &way_in]);
 
+    let args = ["--discovery", "dht", "--bootstrap", &way_in];
     let mut newcomer = stage.join("newcomer", &content.link(&[], &[]), &args);
     let found = newcomer.complete(&content);
     assert!(found.by("dht") > 0 && found.only_by(&["dht"]), "{found}");
@@ -29,19 +26,21 @@ pub(super) fn by_dht(stage: &mut Stage) -> String {
 
 /// Everybody is on a machine of its own at one switch; nothing is said about the torrent but in handshakes.
 pub(super) fn by_lan(stage: &mut Stage) -> String {
-    const LAN: [&str; 2] = ["--discovery", "lan"];
     let content = stage.content(stage.by_scale(4, 16));
     let mut network = Network::new();
-    let machines: Vec<Machine> = (0..3).map(|_| network.machine("left", CABLE)).collect();
+    let machines: Vec<Machine> = (0..4).map(|_| network.machine("left", CABLE)).collect();
     let link = content.link(&[], &[]);
+    let mut tracker = stage.tracker_on(&machines[3]);
+    let args = ["--discovery", "tracker,lan", "--tracker", &tracker.http];
     stage.move_to(machines[0].place());
-    let _seed = stage.seed("seed", &content, &LAN);
+    let _seed = stage.seed("seed", &content, &args);
     stage.move_to(machines[1].place());
-    let mut first = stage.join("first", &link, &LAN);
+    let mut first = stage.join("first", &link, &args);
     first.complete(&content);
+    tracker.process.kill();
 
     stage.move_to(machines[2].place());
-    let mut newcomer = stage.join("newcomer", &link, &LAN);
+    let mut newcomer = stage.join("newcomer", &link, &["--discovery", "lan"]);
     let found = newcomer.complete(&content);
     assert!(found.by("lan") > 0 && found.only_by(&["lan"]), "{found}");
     found.to_string()

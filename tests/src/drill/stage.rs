@@ -8,6 +8,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
+use super::network::Machine;
 use super::{Options, Scale, network};
 use crate::content::{difference, write_file};
 use crate::netns::Namespace;
@@ -110,6 +111,11 @@ impl Stage {
         self.scene.tracker_in(&self.place, "127.0.0.1", args)
     }
 
+    /// Starts a tracker on a machine, where others reach it.
+    pub fn tracker_on(&self, machine: &Machine) -> Tracker {
+        self.scene.tracker_in(&machine.place(), &machine.address().to_string(), &[])
+    }
+
     /// Starts somebody who has everything, and waits until it shares.
     pub fn seed(&self, name: &str, content: &Content, args: &[&str]) -> Peer {
         let data = path_text(content.path.parent().expect("content lies in a folder"));
@@ -158,6 +164,16 @@ impl Peer {
     pub fn address(&mut self) -> String {
         let is_tcp = |event: &Value| event["event"] == "listening" && event["protocol"] == "tcp";
         text(&self.process.find("an address", PROMPT, is_tcp), "address")
+    }
+
+    /// The same for a node that listens on every address of a machine.
+    pub fn address_at(&mut self, machine: &Machine) -> String {
+        let ip = format!("/ip4/{}/tcp/", machine.address());
+        let is_there = |event: &Value| {
+            event["event"] == "listening"
+                && event["address"].as_str().is_some_and(|text| text.starts_with(&ip))
+        };
+        text(&self.process.find("an address on its machine", PROMPT, is_there), "address")
     }
 
     /// Waits until so many percent of its copy are on disk.

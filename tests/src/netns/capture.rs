@@ -70,8 +70,9 @@ impl Drop for Capture {
 }
 
 fn note(seen: &mut Seen, line: &str) {
-    let (interface, hex) = line.split_once(' ').expect("interface and bytes");
-    let packet = data_encoding::HEXLOWER.decode(hex.as_bytes()).expect("bytes in hex");
+    // The last line may be cut off where the reader of packets was killed.
+    let Some((interface, hex)) = line.split_once(' ') else { return };
+    let Ok(packet) = data_encoding::HEXLOWER.decode(hex.as_bytes()) else { return };
     if is_of_the_kernel(&packet) {
         return;
     }
@@ -135,6 +136,16 @@ mod tests {
         packet[ETHERNET + 8] = source;
         packet.extend_from_slice(rest);
         packet
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_is_passed_over() {
+        let mut seen = Seen::default();
+        let packet = data_encoding::HEXLOWER.encode(&[0; 20]);
+        for line in [format!("eth0 {packet}"), format!("eth0 {}", &packet[..9]), "eth".to_owned()] {
+            note(&mut seen, &line);
+        }
+        assert_eq!(seen.packets, 1);
     }
 
     #[test]

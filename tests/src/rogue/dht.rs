@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::iter::{Empty, empty};
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,8 +16,8 @@ use libp2p::{Multiaddr, PeerId, SwarmBuilder, identify, tcp, tls, yamux};
 use samara_peer::net::discovery::dht::PROTOCOL;
 use samara_proto::dht::DhtKey;
 
-/// Peers and nodes it makes up.
-const MADE_UP: u16 = 1000;
+use super::{MADE_UP, any_port};
+use crate::process::LOOPBACK;
 
 /// What it was asked for and told.
 #[derive(Clone, Default)]
@@ -94,16 +95,21 @@ struct Behaviour {
 /// Starts a node that only notes what it hears; returns where it can be dialled. It runs until the runtime
 /// ends.
 pub async fn listen() -> (Multiaddr, Heard) {
-    start(Vec::new()).await
+    start(LOOPBACK, Vec::new()).await
 }
 
 /// Starts a node that names a thousand made-up providers and nodes, one at each door that `door` gives for the
 /// numbers below a thousand; returns where it can be dialled. It lies until the runtime ends.
 pub async fn lie(door: impl Fn(u16) -> Multiaddr) -> Multiaddr {
-    start((0..MADE_UP).map(door).collect()).await.0
+    lie_at(LOOPBACK, (0..MADE_UP).map(door).collect()).await
 }
 
-async fn start(doors: Vec<Multiaddr>) -> (Multiaddr, Heard) {
+/// The same on another address of this machine, with one made-up provider and node at each of `doors`.
+pub async fn lie_at(ip: IpAddr, doors: Vec<Multiaddr>) -> Multiaddr {
+    start(ip, doors).await.0
+}
+
+async fn start(ip: IpAddr, doors: Vec<Multiaddr>) -> (Multiaddr, Heard) {
     let heard = Heard::default();
     let store = Store { heard: heard.clone(), doors: doors.clone() };
     let mut swarm = SwarmBuilder::with_new_identity()
@@ -127,7 +133,7 @@ async fn start(doors: Vec<Multiaddr>) -> (Multiaddr, Heard) {
     for door in doors {
         swarm.behaviour_mut().kad.add_address(&PeerId::random(), door);
     }
-    swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().expect("an address")).expect("a free port");
+    swarm.listen_on(any_port(ip)).expect("a free port");
     let address = loop {
         if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
             break address;

@@ -66,6 +66,21 @@ async fn a_file_touched_after_a_clean_stop_is_hashed_again() {
 }
 
 #[tokio::test]
+async fn damage_is_noticed_though_the_time_of_modification_was_set_back() {
+    let source = Source::single();
+    let (target, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let leech = half_done(&source, target.path(), Some(state.path())).await;
+    leech.store.close().await.unwrap();
+    drop(leech);
+    let part = fs::OpenOptions::new().write(true).open(target.path().join("content.bin.part")).unwrap();
+    let before = part.metadata().unwrap().modified().unwrap();
+    part.write_all_at(b"\0x", 40_000).unwrap();
+    part.set_modified(before).unwrap();
+    let again = get(&source, target.path(), Some(state.path())).await;
+    assert_eq!(again.found.verified.iter_ones().collect::<Vec<_>>(), [0, 2].map(PieceIndex));
+}
+
+#[tokio::test]
 async fn a_block_that_was_cut_short_counts_as_missing() {
     let source = Source::single();
     let target = tempfile::tempdir().unwrap();

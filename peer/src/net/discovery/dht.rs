@@ -27,6 +27,7 @@ use libp2p::swarm::{
 };
 use libp2p::{Multiaddr, PeerId};
 use samara_proto::dht::DhtKey;
+use samara_proto::moment::Moment;
 
 use super::policy::Endpoint as Door;
 use crate::net::address::{Reach, canonical, is_link_local, reach_of};
@@ -38,7 +39,11 @@ use table::Table;
 pub const PROTOCOL: StreamProtocol = StreamProtocol::new("/samara/kad/1.0.0");
 
 /// A query that has not ended by then has found what it will find.
-const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(15);
+/// An announce looks for so long for the nodes nearest to its key and then tells those that answered: when a
+/// query times out while it looks, libp2p tells nobody, and one liar who names nodes that do not answer is
+/// enough for that.
+const ANNOUNCE_LOOKING: Duration = Duration::from_secs(8);
 /// Room for the longest honest answer: forty peers with eight addresses each.
 const PACKET_BYTES: usize = 64 * 1024;
 /// How often the routing table is refreshed by looking for our neighbours.
@@ -113,7 +118,8 @@ pub struct DhtBehaviour {
     contacts: BTreeMap<PeerId, Vec<Contact>>,
     table: Table,
     lookups: HashMap<QueryId, Lookup>,
-    announces: HashMap<QueryId, DhtKey>,
+    /// Announces under way, and when those began that still look for the nodes to tell.
+    announces: HashMap<QueryId, Option<Moment>>,
     /// Where we can be dialled.
     addresses: Vec<Multiaddr>,
     /// What came up outside `poll`; bounded by what one connection can say before it is polled.
@@ -164,10 +170,22 @@ impl DhtBehaviour {
     }
 
     /// Announces that we provide `key`: answered by one [`DhtEvent::Ended`].
-    pub fn announce(&mut self, key: DhtKey) -> Option<QueryId> {
+    pub fn announce(&mut self, now: Moment, key: DhtKey) -> Option<QueryId> {
         let query = self.inner.start_providing(RecordKey::new(key.as_bytes())).ok()?;
-        self.announces.insert(query, key);
+        self.announces.insert(query, Some(now));
         Some(query)
+    }
+
+    /// Lets announces that have looked long enough for nodes tell those they found.
+    pub fn hasten_announces(&mut self, now: Moment) {
+        for (query, looking_since) in &mut self.announces {
+            if looking_since.is_some_and(|at| now.since(at) >= ANNOUNCE_LOOKING)
+                && let Some(mut query) = self.inner.query_mut(query)
+            {
+                query.finish();
+                *looking_since = None;
+            }
+        }
     }
 
     /// Gives up a lookup or announce; nothing more is heard of it.
@@ -396,12 +414,14 @@ impl DhtBehaviour {
     fn on_inner(&mut self, event: kad::Event) -> Option<DhtEvent> {
         match event {
             kad::Event::OutboundQueryProgressed { id, result, stats, step } if step.last => {
+                // An announce that failed told nobody, however many were asked for the way.
+                let has_failed = matches!(result, QueryResult::StartProviding(Err(_)));
                 let is_ours = match result {
                     QueryResult::GetProviders(_) => self.lookups.remove(&id).is_some(),
                     QueryResult::StartProviding(_) => self.announces.remove(&id).is_some(),
                     _ => false,
                 };
-                let reached = stats.num_successes() as usize;
+                let reached = if has_failed { 0 } else { stats.num_successes() as usize };
                 is_ours.then_some(DhtEvent::Ended { query: id, reached })
             }
             kad::Event::RoutingUpdated { peer, is_new_peer: true, old_peer, .. } => {

@@ -23,6 +23,9 @@ use crate::net::bind::Binding;
 
 /// News that may wait for the node; beyond it the network waits, which loses what it cannot hold.
 const EVENTS: usize = 64;
+/// Words of peers that cannot be dialled which may wait; further ones are lost, and said again when the next
+/// dial fails.
+const DOUBTS: usize = 64;
 /// Saying goodbye takes no longer than this.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -58,6 +61,7 @@ pub struct Lan {
     events: mpsc::Receiver<LanEvent>,
     /// Closed, it says goodbye.
     news: watch::Sender<()>,
+    doubts: mpsc::Sender<PeerId>,
     task: JoinHandle<()>,
 }
 
@@ -66,8 +70,9 @@ impl Lan {
     pub fn start(config: LanConfig) -> Self {
         let (sender, events) = mpsc::channel(EVENTS);
         let (news, heard) = watch::channel(());
-        let task = tokio::spawn(task::run(config, heard, sender));
-        Self { events, news, task }
+        let (doubts, doubted) = mpsc::channel(DOUBTS);
+        let task = tokio::spawn(task::run(config, heard, doubted, sender));
+        Self { events, news, doubts, task }
     }
 
     /// What is heard next. Can be given up without losing anything.
@@ -80,10 +85,15 @@ impl Lan {
         self.news.send_replace(());
     }
 
+    /// Tells that `peer` does not answer where it said it is: its place is for others, if they need it.
+    pub fn doubt(&self, peer: PeerId) {
+        let _ = self.doubts.try_send(peer);
+    }
+
     /// Says goodbye.
     pub async fn stop(self) {
-        let Self { events, news, task } = self;
-        drop((events, news));
+        let Self { events, news, doubts, task } = self;
+        drop((events, news, doubts));
         // Whoever is left without a goodbye finds out by itself.
         let _ = timeout(GOODBYE, task).await;
     }

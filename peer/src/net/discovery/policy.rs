@@ -18,6 +18,9 @@ const WINDOW: Duration = Duration::from_secs(300);
 const PER_ADDRESS: u32 = 8;
 /// The same for a /24 of IPv4 or a /48 of IPv6: a provider's peers, not a flood on its line.
 const PER_NETWORK: u32 = 32;
+/// The same for such a network that is a local one: a fleet may come up or go away all at once. An address at
+/// which nothing failed yet is tried even so, or whoever fills this cap would keep the others out.
+const PER_LOCAL_NETWORK: u32 = 256;
 /// First wait after a failure at one port of one address; doubled each time. Half of what the engine lets a
 /// peer wait, so that only other peers that claim the same address feel it.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -68,19 +71,17 @@ impl Endpoint {
         reach_of(self.at.ip())
     }
 
-    /// What shares its caps. This machine has none: everybody may run as many nodes as he likes. Nor has the
-    /// local network as a whole: a fleet lives there.
+    /// What shares its caps. This machine has none: everybody may run as many nodes as he likes.
     fn groups(&self) -> impl Iterator<Item = (Group, u32)> + use<> {
         let ip = self.at.ip();
+        let per_network = match self.reach() {
+            Reach::ThisMachine => None,
+            Reach::LocalNetwork => Some(PER_LOCAL_NETWORK),
+            Reach::Everybody => Some(PER_NETWORK),
+        };
         let address = (Group::Address(narrowed(ip, 32, 64)), PER_ADDRESS);
-        let network = (Group::Network(narrowed(ip, 24, 48)), PER_NETWORK);
-        let reach = self.reach();
-        let is_capped = [reach != Reach::ThisMachine, reach == Reach::Everybody];
-        [address, network]
-            .into_iter()
-            .zip(is_capped)
-            .filter(|(_, is_capped)| *is_capped)
-            .map(|(group, _)| group)
+        let network = move |cap| [address, (Group::Network(narrowed(ip, 24, 48)), cap)];
+        per_network.into_iter().flat_map(network)
     }
 }
 
@@ -143,8 +144,11 @@ impl DialPolicy {
         } else if self.endpoints.len() >= ENDPOINTS {
             return false;
         }
-        let is_full = |(group, cap): (Group, u32)| self.groups.get(&group).is_some_and(|&count| count >= cap);
-        if endpoint.groups().any(is_full) {
+        let count = |group: Group| self.groups.get(&group).copied().unwrap_or(0);
+        let is_full = |(group, cap): (Group, u32)| count(group) >= cap;
+        let is_untried = |(group, _): (Group, u32)| matches!(group, Group::Address(_)) && count(group) == 0;
+        let is_welcome = endpoint.reach() == Reach::LocalNetwork && endpoint.groups().any(is_untried);
+        if !is_welcome && endpoint.groups().any(is_full) {
             return false;
         }
         let state = State { under_way: true, failures: 0, not_before: now };

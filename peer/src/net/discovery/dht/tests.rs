@@ -229,9 +229,30 @@ fn a_query_that_was_given_up_is_heard_of_no_more() {
     lone.known_node();
     lone.events();
     let lookup = lone.0.look_up(key());
-    let announce = lone.0.announce(key()).expect("our own store takes it");
+    let announce = lone.0.announce(Moment::ZERO, key()).expect("our own store takes it");
     lone.0.give_up(lookup);
     lone.0.give_up(announce);
     let ended = lone.events().into_iter().filter(|event| matches!(event, DhtEvent::Ended { .. })).count();
     assert_eq!(ended, 0);
+}
+
+#[test]
+fn an_announce_does_not_wait_for_nodes_that_a_liar_made_up() {
+    let mut lone = Lone::new();
+    let (liar, connection) = lone.meet("/ip4/192.0.2.1/tcp/50000");
+    lone.0.on_identified(liar, &[PROTOCOL], &[address(HERE)]);
+    let query_id = lone.0.announce(Moment::ZERO, key()).expect("one key fits");
+    lone.actions();
+    let closer_peers = (0..20).map(|_| named(PeerId::random(), &[ELSEWHERE])).collect();
+    let answer = FromHandler::FindNodeRes { closer_peers, query_id };
+    lone.0.on_connection_handler_event(liar, connection, answer);
+    let is_waiting = |events: &[DhtEvent]| matches!(events, [DhtEvent::Wanted { .. }, ..]);
+    assert!(is_waiting(&lone.events()), "for those who never answer");
+
+    lone.0.hasten_announces(Moment::ZERO + ANNOUNCE_LOOKING);
+    let told = lone.actions().into_iter().find_map(|action| match action {
+        ToSwarm::NotifyHandler { peer_id, event: ToHandler::AddProvider { .. }, .. } => Some(peer_id),
+        _ => None,
+    });
+    assert_eq!(told, Some(liar), "whoever answered is told, here the liar alone");
 }

@@ -1,7 +1,7 @@
 //! Whom a node has heard on the local network: everybody there may say anything, so little is believed and
 //! less is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -43,12 +43,14 @@ struct Words {
 pub(super) struct Neighbours {
     own_id: PeerId,
     peers: BTreeMap<PeerId, BTreeMap<IpAddr, Words>>,
+    /// Those of them who did not answer when they were dialled.
+    doubted: BTreeSet<PeerId>,
 }
 
 impl Neighbours {
     /// Nobody, as heard by `own_id`.
     pub(super) fn new(own_id: PeerId) -> Self {
-        Self { own_id, peers: BTreeMap::new() }
+        Self { own_id, peers: BTreeMap::new(), doubted: BTreeSet::new() }
     }
 
     /// Peers believed to be there, and some that just went.
@@ -109,6 +111,13 @@ impl Neighbours {
         lost.chain([self.heard(peer)]).collect()
     }
 
+    /// `peer` did not answer when it was dialled.
+    pub(super) fn on_doubted(&mut self, peer: PeerId) {
+        if self.peers.contains_key(&peer) {
+            self.doubted.insert(peer);
+        }
+    }
+
     /// Forgets whom nobody heard for too long.
     pub(super) fn expire(&mut self, now: Moment) -> Vec<LanEvent> {
         let mut silent = Vec::new();
@@ -124,6 +133,7 @@ impl Neighbours {
             senders.retain(|_, words| words.is_there || words.stays_until > now);
         }
         self.peers.retain(|_, senders| !senders.is_empty());
+        self.doubted.retain(|peer| self.peers.contains_key(peer));
         lost
     }
 
@@ -146,8 +156,9 @@ impl Neighbours {
     /// Makes room for `peer`, who speaks from `sender` for the first time; who had to go for it, or `None` if
     /// there is none.
     ///
-    /// When all places are taken, one is taken from the address that has the most: whoever makes up peers
-    /// must do so from as many addresses as others have peers.
+    /// When all places are taken, somebody goes who did not answer when he was dialled: whoever makes up peers
+    /// must make them answer, too. If all did, one goes of the address that has the most, so that he must
+    /// speak from as many addresses as others have peers.
     fn make_room(&mut self, peer: PeerId, sender: IpAddr) -> Option<Vec<PeerId>> {
         let mut by_sender: BTreeMap<IpAddr, usize> = BTreeMap::new();
         for &sender in self.peers.values().flat_map(BTreeMap::keys) {
@@ -162,6 +173,10 @@ impl Neighbours {
         }
         if self.peers.len() < PEERS {
             return Some(Vec::new());
+        }
+        if let Some(evicted) = self.doubted.pop_first() {
+            self.peers.remove(&evicted);
+            return Some(vec![evicted]);
         }
         let (&greedy, &most) = by_sender.iter().max_by_key(|(_, count)| **count)?;
         if most < of_sender + 2 {

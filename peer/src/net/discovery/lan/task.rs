@@ -6,7 +6,7 @@ use std::io;
 use std::net::{self, SocketAddr};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use libp2p::Multiaddr;
+use libp2p::{Multiaddr, PeerId};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use samara_proto::limits::RECORD_ADDRESSES;
@@ -65,7 +65,12 @@ struct Task {
 }
 
 /// Runs until `news` is closed, and says goodbye then.
-pub(super) async fn run(config: LanConfig, mut news: watch::Receiver<()>, events: mpsc::Sender<LanEvent>) {
+pub(super) async fn run(
+    config: LanConfig,
+    mut news: watch::Receiver<()>,
+    mut doubted: mpsc::Receiver<PeerId>,
+    events: mpsc::Sender<LanEvent>,
+) {
     let (packets, mut heard) = mpsc::channel(PACKETS);
     let mut addresses = config.addresses.clone();
     let mut task = Task::new(config, packets);
@@ -75,6 +80,7 @@ pub(super) async fn run(config: LanConfig, mut news: watch::Receiver<()>, events
         let mut found = Vec::new();
         tokio::select! {
             Some(packet) = heard.recv() => found = task.on_packet(packet),
+            Some(peer) = doubted.recv() => task.neighbours.on_doubted(peer),
             () = sleep_until(task.deadline().into()) => task.speak(),
             _ = look.tick() => {
                 task.look();

@@ -49,6 +49,21 @@ fn neither_other_ports_nor_neighbours_nor_another_spelling_get_round_the_caps() 
 }
 
 #[test]
+fn a_local_network_is_not_flooded_and_a_machine_where_nothing_failed_yet_is_tried_even_so() {
+    let of_machines = |peer: u32| format!("/ip4/10.0.0.{}/tcp/{}", 1 + peer % 200, 1000 + peer);
+    let dials = dials_of_false_records(of_machines);
+    let two_windows = 2 * (PER_LOCAL_NETWORK as usize + 200);
+    assert!(dials <= two_windows, "{dials}");
+
+    let mut policy = DialPolicy::default();
+    let is_tried = |policy: &mut DialPolicy, text: &str| policy.permit(at(0), &address(text));
+    let tried = (0..2000).filter(|&peer| is_tried(&mut policy, &of_machines(peer))).count();
+    assert_eq!(tried, PER_LOCAL_NETWORK as usize);
+    assert!(is_tried(&mut policy, "/ip4/10.0.0.250/tcp/4001"));
+    assert!(!is_tried(&mut policy, "/ip4/10.0.0.250/tcp/4002"), "once");
+}
+
+#[test]
 fn peers_that_answer_count_against_nobody() {
     let mut policy = DialPolicy::default();
     for host in 0..200 {

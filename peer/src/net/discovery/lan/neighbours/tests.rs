@@ -182,3 +182,24 @@ fn one_peer_speaks_from_a_few_addresses() {
     });
     assert_eq!(news.count(), SENDERS_PER_PEER);
 }
+
+#[test]
+fn whoever_speaks_in_the_name_of_hundreds_of_machines_keeps_nobody_out_once_they_were_dialled_in_vain() {
+    let mut neighbours = neighbours();
+    let mut made_up = Vec::new();
+    for n in 0..PEERS {
+        let (keypair, sender) = (Keypair::generate_ed25519(), format!("10.0.{}.{}", n / 200, 1 + n % 200));
+        let said = telling(&keypair, 1, &[&format!("/ip4/{sender}/tcp/1")]);
+        assert_eq!(neighbours.on_told(at(0), ip(&sender), said).len(), 1);
+        made_up.push(keypair);
+    }
+    let keypair = Keypair::generate_ed25519();
+    let said = telling(&keypair, 1, &["/ip4/10.0.9.9/tcp/1"]);
+    assert_eq!(neighbours.on_told(at(1), ip("10.0.9.9"), said.clone()), [], "all places are taken");
+
+    neighbours.on_doubted(made_up[7].public().to_peer_id());
+    neighbours.on_doubted(PeerId::random());
+    let expected = [lost(&made_up[7]), heard(&keypair, &["/ip4/10.0.9.9/tcp/1"])].concat();
+    assert_eq!(neighbours.on_told(at(2), ip("10.0.9.9"), said), expected);
+    assert_eq!(neighbours.count(), PEERS);
+}

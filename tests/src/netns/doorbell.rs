@@ -1,0 +1,89 @@
+//! Who dials a machine that has nothing to do with a swarm.
+
+use std::io::{BufRead, BufReader};
+use std::net::Ipv4Addr;
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Namespace;
+
+/// Reads packets; Python can, without a crate or a package that not every machine has.
+const SCRIPT: &str = include_str!("doorbell.py");
+
+/// Counts the dials that come to a machine until dropped.
+pub struct Doorbell {
+    child: Child,
+    dials: Arc<Mutex<Vec<Dial>>>,
+}
+
+/// Somebody tried to connect, over TCP or QUIC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dial {
+    /// `tcp` or `quic`.
+    pub protocol: String,
+    /// Who dialled.
+    pub from: Ipv4Addr,
+    /// Whom: not only the machine itself, but whoever is reached through it.
+    pub to: Ipv4Addr,
+    /// At which port.
+    pub port: u16,
+}
+
+impl Doorbell {
+    /// Listens to `interface`, from when this returns.
+    ///
+    /// # Panics
+    /// When Python or the interface is missing.
+    pub fn listen(namespace: &Namespace, interface: &str) -> Self {
+        let mut command = namespace.command("python3");
+        command.args(["-c", SCRIPT, interface]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("python3 is there");
+        let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let ready = lines.next().expect("it starts").expect("it writes text");
+        assert_eq!(ready, "ready");
+        let dials = Arc::new(Mutex::new(Vec::new()));
+        let collected = dials.clone();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                collected.lock().unwrap_or_else(PoisonError::into_inner).extend(Dial::read(&line));
+            }
+        });
+        Self { child, dials }
+    }
+
+    /// Every dial so far.
+    pub fn dials(&self) -> Vec<Dial> {
+        self.dials.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Dial {
+    /// `None` for the line that was cut off when the reader was killed.
+    fn read(line: &str) -> Option<Self> {
+        let mut words = line.split(' ');
+        let protocol = words.next()?.to_owned();
+        let (from, to) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        Some(Self { protocol, from, to, port: words.next()?.parse().ok()? })
+    }
+}
+
+impl Drop for Doorbell {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_was_cut_off_is_no_dial() {
+        let whole = "tcp 10.77.0.1 198.18.0.7 443";
+        let dial = Dial::read(whole).expect("a whole line");
+        assert_eq!((dial.to, dial.port), (Ipv4Addr::new(198, 18, 0, 7), 443));
+        assert_eq!(Dial::read("tcp 10.77.0.1 198.1"), None);
+        assert_eq!(Dial::read(""), None);
+    }
+}
