@@ -1,14 +1,13 @@
 //! What those who are not done yet are doing at a moment: for finding out why a run is slow.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::agenda::HostNo;
 use super::plan::Plan;
 use super::world::{TORRENT, World};
 
-use std::time::Duration;
-
-/// Hosts told of, and links of each.
+/// Hosts told of, those who miss most first, and links of each.
 const MOST: usize = 6;
 
 /// Runs a world up to `at` and describes the honest hosts that miss something then, and their links.
@@ -19,7 +18,8 @@ pub fn at(plan: &Plan, at: Duration) -> String {
         let host = &world.hosts[host as usize];
         host.is_up && host.must_complete() && host.completed_at.is_none()
     };
-    let waiting: Vec<HostNo> = (0..world.hosts.len() as HostNo).filter(missing).collect();
+    let mut waiting: Vec<HostNo> = (0..world.hosts.len() as HostNo).filter(missing).collect();
+    waiting.sort_by_key(|&host| (world.hosts[host as usize].disk.verified().count_ones(), host));
     let mut out = format!("{} hosts miss something at {:.3} s\n", waiting.len(), world.now as f64 / 1e9);
     for host in waiting.into_iter().take(MOST) {
         describe(&world, host, &mut out);
