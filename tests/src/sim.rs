@@ -12,6 +12,7 @@ pub mod host;
 pub mod lie;
 pub mod link;
 pub mod matrix;
+pub mod peek;
 pub mod pipe;
 pub mod plan;
 pub mod report;

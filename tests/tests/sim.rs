@@ -16,14 +16,15 @@ const LEECHES: u32 = 14;
 const PIECES: u32 = 48;
 /// Links of a small world are slower by this, so that it lasts for several rounds of choking.
 const SLOWER: f64 = 5.0;
-/// Scenarios that promise something the engine does not keep yet.
-const NOT_YET: [&str; 1] = ["seed-leaves"];
+/// Pieces where a seed goes: what is on its way at that moment has to be less than a twentieth of the content.
+const PIECES_OF_A_LEAVING_SEED: u32 = 256;
 
 fn small(scenario: &Scenario, rng_seed: u64) -> Params {
     let own = (scenario.defaults)();
     let few = own.leeches.min(LEECHES);
+    let pieces = if scenario.name == "seed-leaves" { PIECES_OF_A_LEAVING_SEED } else { PIECES };
     let (seed_up, up, down) = (own.seed_up / SLOWER, own.up / SLOWER, own.down / SLOWER);
-    Params { leeches: few, pieces: PIECES, seed_up, up, down, rng_seed, ..own }
+    Params { leeches: few, pieces, seed_up, up, down, rng_seed, ..own }
 }
 
 /// Runs it twice; what is the same and good of it.
@@ -34,17 +35,23 @@ fn run_twice(scenario: &Scenario, params: &Params) -> Report {
     first
 }
 
-#[test]
-fn every_scenario_in_small_keeps_every_claim_and_is_the_same_twice() {
-    for scenario in ALL {
-        for rng_seed in 1..=2 {
-            let params = small(scenario, rng_seed);
-            let report = run_twice(scenario, &params);
-            let again = replay(scenario, &params);
-            let is_excused = NOT_YET.contains(&scenario.name);
-            assert!(report.is_good() || is_excused, "{:?}; again: {again}", report.violation);
-        }
+/// Claims of each of the `skip`-th scenarios and every second after it; the halves run beside each other.
+fn half_of_the_scenarios(skip: usize) {
+    for scenario in ALL.iter().skip(skip).step_by(2) {
+        let params = small(scenario, 1);
+        let report = run_twice(scenario, &params);
+        assert!(report.is_good(), "{:?}; again: {}", report.violation, replay(scenario, &params));
     }
+}
+
+#[test]
+fn every_scenario_in_small_keeps_every_claim_and_is_the_same_twice_first_half() {
+    half_of_the_scenarios(0);
+}
+
+#[test]
+fn every_scenario_in_small_keeps_every_claim_and_is_the_same_twice_second_half() {
+    half_of_the_scenarios(1);
 }
 
 #[test]

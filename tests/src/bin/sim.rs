@@ -10,7 +10,7 @@ use samara_tests::sim::compare::table;
 use samara_tests::sim::plan::Params;
 use samara_tests::sim::report::Report;
 use samara_tests::sim::scenario::{ALL, Scenario};
-use samara_tests::sim::{REGRESSIONS, matrix};
+use samara_tests::sim::{REGRESSIONS, matrix, peek};
 use serde_json::json;
 
 /// Run swarms of production engines in virtual time
@@ -37,6 +37,9 @@ struct Cli {
     /// Run it so many times, each with the next seed [default: 1, or 5 for the matrix]
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     runs: Option<u64>,
+    /// Say what those who are not done are doing so many seconds after the beginning, instead of running on
+    #[arg(long, value_name = "SECONDS", requires = "scenario")]
+    peek: Option<f64>,
     /// Print one JSON object for each run, or each row of the matrix
     #[arg(long)]
     json: bool,
@@ -67,6 +70,13 @@ fn main() -> ExitCode {
             Err(what) => return fail(&what),
         },
     };
+    if let Some(seconds) = cli.peek {
+        let at = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        for (scenario, params) in runs {
+            print!("{}", peek::at(&(scenario.plan)(&params), at));
+        }
+        return ExitCode::SUCCESS;
+    }
     let mut is_good = true;
     for (scenario, params) in runs {
         let since = Instant::now();

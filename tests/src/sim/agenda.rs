@@ -110,7 +110,7 @@ struct Entry {
 }
 
 impl Ord for Entry {
-    // The heap gives the greatest first: the earliest is the greatest.
+    // The heap gives the greatest first, and the last of a list is taken first: the earliest is the greatest.
     fn cmp(&self, other: &Self) -> Ordering {
         (other.at, other.number).cmp(&(self.at, self.number))
     }
@@ -122,28 +122,87 @@ impl PartialOrd for Entry {
     }
 }
 
-/// The events to come.
-#[derive(Debug, Default)]
+/// Time covered by one slot of the wheel, as a power of two: about 65 µs, in which a large world does some dozens
+/// of things.
+const SLOT_BITS: u32 = 16;
+/// Slots of the wheel: a quarter of a second, within which most of what is planned is due.
+const SLOTS: u64 = 4096;
+
+/// The events to come. What is due soon lies in the slots of a wheel, unsorted until its slot's turn comes: a
+/// heap of all events would touch memory all over for every one of them.
+#[derive(Debug)]
 pub struct Agenda {
-    heap: BinaryHeap<Entry>,
+    /// The slot whose turn it is, counted from the beginning of time.
+    turn: u64,
+    /// The events of that slot and before, the next one last.
+    current: Vec<Entry>,
+    wheel: Vec<Vec<Entry>>,
+    /// Events in the wheel.
+    waiting: usize,
+    /// What is due later than the wheel reaches.
+    later: BinaryHeap<Entry>,
     planned: u64,
+}
+
+impl Default for Agenda {
+    fn default() -> Self {
+        Self {
+            turn: 0,
+            current: Vec::new(),
+            wheel: vec![Vec::new(); SLOTS as usize],
+            waiting: 0,
+            later: BinaryHeap::new(),
+            planned: 0,
+        }
+    }
 }
 
 impl Agenda {
     /// Plans `event` for the moment `at`.
     pub fn plan(&mut self, at: Nanos, event: Event) {
-        self.heap.push(Entry { at, number: self.planned, event });
+        let entry = Entry { at, number: self.planned, event };
         self.planned += 1;
+        self.put(entry);
+    }
+
+    fn put(&mut self, entry: Entry) {
+        let slot = entry.at >> SLOT_BITS;
+        if slot <= self.turn {
+            let place = self.current.partition_point(|earlier| *earlier < entry);
+            self.current.insert(place, entry);
+        } else if slot < self.turn + SLOTS {
+            self.wheel[(slot % SLOTS) as usize].push(entry);
+            self.waiting += 1;
+        } else {
+            self.later.push(entry);
+        }
     }
 
     /// The next event, if one is due no later than `end`.
     pub fn next(&mut self, end: Nanos) -> Option<(Nanos, Event)> {
-        let entry = self.heap.pop()?;
-        if entry.at > end {
-            self.heap.push(entry);
-            return None;
+        while self.current.is_empty() {
+            self.turn_on()?;
         }
+        let entry = self.current.pop_if(|entry| entry.at <= end)?;
         Some((entry.at, entry.event))
+    }
+
+    /// Goes on to the next slot that has events; `None` if there are no more.
+    fn turn_on(&mut self) -> Option<()> {
+        self.turn = match self.waiting {
+            0 => self.later.peek()?.at >> SLOT_BITS,
+            _ => self.turn + 1,
+        };
+        // The list that was used up takes the slot's place, so that neither is allocated anew.
+        std::mem::swap(&mut self.current, &mut self.wheel[(self.turn % SLOTS) as usize]);
+        self.waiting -= self.current.len();
+        self.current.sort_unstable();
+        let reach = self.turn + SLOTS;
+        while let Some(entry) = self.later.peek().filter(|entry| entry.at >> SLOT_BITS < reach).copied() {
+            self.later.pop();
+            self.put(entry);
+        }
+        Some(())
     }
 
     /// Events planned so far.
@@ -166,5 +225,25 @@ mod tests {
         let expected = [(3, 2), (3, 4), (5, 1), (5, 3)].map(|(at, host)| (at, Event::Start(host)));
         assert_eq!(order, expected);
         assert_eq!(agenda.next(9), Some((9, Event::Start(5))));
+    }
+
+    #[test]
+    fn near_and_far_events_come_in_order_however_they_were_planned() {
+        let mut agenda = Agenda::default();
+        let mut expected = Vec::new();
+        let (mut now, mut draw) = (0, 12345_u64);
+        for round in 0..2000 {
+            for _ in 0..3 {
+                draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let wait = (draw >> 40) << (draw >> 20 & 15);
+                expected.push(now + wait);
+                agenda.plan(now + wait, Event::Start(round));
+            }
+            now = agenda.next(Nanos::MAX).expect("more is planned than taken").0;
+            expected.sort_unstable();
+            assert_eq!(expected.remove(0), now);
+        }
+        let rest: Vec<Nanos> = std::iter::from_fn(|| agenda.next(Nanos::MAX)).map(|(at, _)| at).collect();
+        assert_eq!(rest, expected);
     }
 }

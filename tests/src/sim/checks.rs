@@ -4,7 +4,7 @@
 use samara_peer::engine::Engine;
 use samara_peer::engine::event::{DisconnectReason, LinkId, Output, PeerMessage};
 use samara_proto::bitfield::Bitfield;
-use samara_proto::layout::PieceIndex;
+use samara_proto::layout::BlockRef;
 use samara_proto::limits::BLOCK_LENGTH;
 
 use super::agenda::HostNo;
@@ -16,7 +16,7 @@ impl World {
         let broken = match output {
             Output::Send { link, message } => self.check_message(host, *link, message),
             Output::SendBlock { block, .. } => {
-                (!self.has(host, block.piece)).then(|| format!("it serves {block:?}, which is not verified"))
+                (!self.has(host, *block)).then(|| format!("it serves {block:?}, which is not verified"))
             }
             Output::CheckPiece { piece, .. } => (!self.hosts[host as usize].disk.is_whole(*piece))
                 .then(|| format!("it checks piece {piece}, of which blocks are missing")),
@@ -73,8 +73,8 @@ impl World {
         is_unjust.then(|| format!("it ends a link to the honest host {other}: {reason:?}"))
     }
 
-    fn has(&self, host: HostNo, piece: PieceIndex) -> bool {
-        self.hosts[host as usize].disk.verified().get(piece)
+    fn has(&self, host: HostNo, block: BlockRef) -> bool {
+        self.is_whole_blocks(block.begin, block.length) && self.hosts[host as usize].disk.is_verified(block)
     }
 
     /// Looks at everything about one host.
@@ -119,7 +119,7 @@ mod tests {
     use std::time::Duration;
 
     use samara_peer::engine::event::Offence;
-    use samara_proto::layout::BlockRef;
+    use samara_proto::layout::PieceIndex;
 
     use super::*;
     use crate::sim::plan::{Params, Plan};

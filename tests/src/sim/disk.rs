@@ -38,6 +38,8 @@ pub struct Disk {
     verified: Bitfield,
     /// A bit for each block.
     present: Vec<u64>,
+    /// The same, for those found good by their leaf hashes.
+    judged: Vec<u64>,
     wrong: BTreeSet<u32>,
 }
 
@@ -53,7 +55,7 @@ impl Disk {
     pub fn new(shape: Shape, is_full: bool) -> Self {
         let verified = if is_full { Bitfield::full(shape.pieces) } else { Bitfield::new(shape.pieces) };
         let words = (shape.pieces * shape.blocks()).div_ceil(64) as usize;
-        Self { shape, verified, present: vec![0; words], wrong: BTreeSet::new() }
+        Self { shape, verified, present: vec![0; words], judged: vec![0; words], wrong: BTreeSet::new() }
     }
 
     /// The pieces that were found good.
@@ -66,7 +68,8 @@ impl Disk {
         self.verified.set(piece);
     }
 
-    /// The bytes of a block come, right or wrong. What belongs to a verified piece is not overwritten.
+    /// The bytes of a block come, right or wrong. What was found good, alone or in its piece, is not
+    /// overwritten.
     pub fn write(&mut self, block: BlockRef, is_bad: bool) -> Written {
         let first = self.shape.first(block);
         let mut duplicate = 0;
@@ -76,7 +79,7 @@ impl Disk {
             if is_there {
                 duplicate += BLOCK_LENGTH;
             }
-            if self.verified.get(block.piece) {
+            if self.verified.get(block.piece) || self.judged[word] & bit != 0 {
                 continue;
             }
             self.present[word] |= bit;
@@ -114,8 +117,22 @@ impl Disk {
     pub fn on_bad(&mut self, piece: PieceIndex) {
         for number in self.numbers(piece) {
             self.present[number as usize / 64] &= !(1 << (number % 64));
+            self.judged[number as usize / 64] &= !(1 << (number % 64));
             self.wrong.remove(&number);
         }
+    }
+
+    /// Whether all of a block was found good, alone or in its piece: it may be served, and is not asked for.
+    pub fn is_verified(&self, block: BlockRef) -> bool {
+        let first = self.shape.first(block);
+        let is_judged = |number: u32| self.judged[number as usize / 64] & 1 << (number % 64) != 0;
+        self.verified.get(block.piece) || (first..first + block.length / BLOCK_LENGTH).all(is_judged)
+    }
+
+    /// A single block was found good by its leaf hash.
+    pub fn on_good_block(&mut self, block: BlockRef) {
+        let number = self.shape.first(block);
+        self.judged[number as usize / 64] |= 1 << (number % 64);
     }
 
     /// A single block was found bad.

@@ -55,10 +55,10 @@ pub struct Pipe {
     /// Bytes sent and not yet known to be taken.
     unacknowledged: u32,
     acknowledgements: VecDeque<(Nanos, u32)>,
-    /// What has left the uplink, by the moment its last byte comes.
-    pub flight: VecDeque<(Nanos, Chunk)>,
-    /// What passes the receiver's downlink, by the moment it has passed.
-    pub landing: VecDeque<(Nanos, Chunk)>,
+    /// What has left the uplink, by the moment its last byte comes; the first `landing` of them by the moment
+    /// when they have passed the receiver's downlink.
+    flight: VecDeque<(Nanos, Chunk)>,
+    landing: usize,
     /// When the last of `flight` arrives: what is sent later arrives no sooner.
     pub last_arrival: Nanos,
     /// It has its place among those that the uplink serves in turn.
@@ -72,9 +72,14 @@ pub struct Pipe {
 }
 
 impl Pipe {
-    /// The driver was ordered to send a message.
-    pub fn post(&mut self, message: PeerMessage, bytes: u32) {
-        self.messages.push_back((message, bytes));
+    /// The driver was ordered to send a message; it goes into the socket if its buffer of `capacity` bytes has
+    /// room.
+    pub fn post(&mut self, message: PeerMessage, bytes: u32, capacity: u32) {
+        if self.socket_bytes < capacity && self.messages.is_empty() && self.writing.is_none() {
+            self.put(Chunk::Message(message, bytes));
+        } else {
+            self.messages.push_back((message, bytes));
+        }
     }
 
     /// The driver was ordered to send a block.
@@ -167,13 +172,56 @@ impl Pipe {
             _ => self.socket.pop_front()?,
         };
         self.socket_bytes -= chunk.bytes();
-        self.unacknowledged += chunk.bytes();
+        // Messages are too small for the window to matter.
+        if !matches!(chunk, Chunk::Message(..)) {
+            self.unacknowledged += chunk.bytes();
+        }
         Some(chunk)
     }
 
     /// Whether everything that was sent is known to be taken.
     pub fn is_quiet(&self) -> bool {
         self.unacknowledged == 0
+    }
+
+    /// What was taken goes on its way.
+    pub fn send(&mut self, chunk: Chunk) {
+        self.flight.push_back((Nanos::MAX, chunk));
+    }
+
+    /// All that was sent just now arrives at `at`.
+    pub fn schedule(&mut self, at: Nanos) {
+        let sent = self.flight.iter_mut().rev().take_while(|(known, _)| *known == Nanos::MAX);
+        sent.for_each(|(unknown, _)| *unknown = at);
+        self.last_arrival = at;
+    }
+
+    /// Bytes that have come to the downlink by `now` and do not pass it yet.
+    pub fn arrived_bytes(&self, now: Nanos) -> u32 {
+        let arrived = self.flight.iter().skip(self.landing).take_while(|(at, _)| *at <= now);
+        arrived.map(|(_, chunk)| chunk.bytes()).sum()
+    }
+
+    /// What has come to the downlink by `now` will have passed it at `passed`.
+    pub fn land(&mut self, now: Nanos, passed: Nanos) {
+        while let Some((at, _)) = self.flight.get_mut(self.landing).filter(|(at, _)| *at <= now) {
+            *at = passed;
+            self.landing += 1;
+        }
+    }
+
+    /// The next that has passed the downlink by `now`.
+    pub fn pop_landed(&mut self, now: Nanos) -> Option<Chunk> {
+        if self.landing == 0 || self.flight.front().is_none_or(|(at, _)| *at > now) {
+            return None;
+        }
+        self.landing -= 1;
+        self.flight.pop_front().map(|(_, chunk)| chunk)
+    }
+
+    /// When the last of what passes the downlink has passed.
+    pub fn last_landing(&self) -> Option<Nanos> {
+        self.landing.checked_sub(1).map(|last| self.flight[last].0)
     }
 
     /// The sender is gone: what has not left it never will.
@@ -187,9 +235,9 @@ impl Pipe {
 
     /// Nobody listens any more; the bytes that were on their way.
     pub fn discard(&mut self) -> u64 {
-        let lost = self.flight.iter().chain(&self.landing).map(|(_, chunk)| u64::from(chunk.bytes())).sum();
+        let lost = self.flight.iter().map(|(_, chunk)| u64::from(chunk.bytes())).sum();
         self.flight = VecDeque::new();
-        self.landing = VecDeque::new();
+        self.landing = 0;
         self.acknowledgements = VecDeque::new();
         lost
     }
@@ -210,7 +258,7 @@ mod tests {
         pipe.post_block(parcel);
         let mut written = 0;
         pipe.pump(CHUNK_BYTES, |_| written += 1);
-        pipe.post(PeerMessage::Choke, 5);
+        pipe.post(PeerMessage::Choke, 5, CHUNK_BYTES);
         let mut seen = Vec::new();
         while pipe.has_something() || pipe.blocks_held() > 0 {
             match pipe.take(CHUNK_BYTES) {

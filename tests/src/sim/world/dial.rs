@@ -99,8 +99,8 @@ impl World {
     /// The other end is gone. What it had sent before still comes.
     pub(super) fn on_hung_up(&mut self, link_no: LinkNo, side: u8) {
         let pipe = &self.links[link_no as usize].pipes[1 - usize::from(side)];
-        match pipe.landing.back() {
-            Some(&(at, _)) => self.agenda.plan(at, Event::HungUp { link: link_no, side }),
+        match pipe.last_landing() {
+            Some(at) => self.agenda.plan(at, Event::HungUp { link: link_no, side }),
             None => self.close(link_no, usize::from(side)),
         }
     }

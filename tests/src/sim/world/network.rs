@@ -89,7 +89,6 @@ impl World {
         let is_heard = link.ends[1 - side].is_open && receiver.is_up;
         let pipe = &mut link.pipes[side];
         pipe.is_queued = false;
-        let first = pipe.flight.len();
         let mut burst = 0;
         let sender = &mut self.hosts[host as usize];
         while burst < most
@@ -105,7 +104,7 @@ impl World {
                 Chunk::Part(_) => {}
             }
             burst += chunk.bytes();
-            pipe.flight.push_back((0, chunk));
+            pipe.send(chunk);
         }
         if burst == 0 {
             return 0;
@@ -116,8 +115,7 @@ impl World {
             micros => u64::from(self.rng.below(micros as u32)) * 1000,
         };
         let arrival = pipe.last_arrival.max(*sent_at + link.latency + jitter);
-        pipe.last_arrival = arrival;
-        pipe.flight.iter_mut().skip(first).for_each(|(at, _)| *at = arrival);
+        pipe.schedule(arrival);
         if is_heard {
             self.hosts[other].inbound += u64::from(burst);
             self.agenda.plan(arrival, Event::Arrived(pipe_no));
@@ -136,12 +134,8 @@ impl World {
         if !link.ends[1 - side].is_open {
             return;
         }
-        let (mut bytes, mut count) = (0, 0);
-        for (_, chunk) in pipe.flight.iter().take_while(|(at, _)| *at <= self.now) {
-            bytes += chunk.bytes();
-            count += 1;
-        }
-        if count == 0 {
+        let bytes = pipe.arrived_bytes(self.now);
+        if bytes == 0 {
             return;
         }
         let bytes = bytes + bytes * self.settings.overhead / 1000;
@@ -152,8 +146,7 @@ impl World {
             receiver.downlink_free_at.max(self.now.saturating_sub(up_time)).max(receiver.stalled_until);
         let passed = self.now.max(begun + receiver.down_time(bytes));
         receiver.downlink_free_at = passed;
-        let chunks = pipe.flight.drain(..count).map(|(_, chunk)| (passed, chunk));
-        pipe.landing.extend(chunks);
+        pipe.land(self.now, passed);
         if passed <= self.now {
             self.on_delivered(pipe_no);
         } else {
@@ -164,18 +157,18 @@ impl World {
     /// What has passed the downlink reaches the driver.
     pub(super) fn on_delivered(&mut self, pipe_no: PipeNo) {
         let (link_no, side) = of_pipe(pipe_no);
-        let mut bytes = 0;
+        let (mut bytes, mut to_acknowledge) = (0, 0);
         loop {
             let link = &mut self.links[link_no as usize];
             let pipe = &mut link.pipes[side];
             if !link.ends[1 - side].is_open {
                 return;
             }
-            if pipe.landing.front().is_none_or(|(at, _)| *at > self.now) {
-                break;
-            }
-            let Some((_, chunk)) = pipe.landing.pop_front() else { break };
+            let Some(chunk) = pipe.pop_landed(self.now) else { break };
             bytes += chunk.bytes();
+            if !matches!(chunk, Chunk::Message(..)) {
+                to_acknowledge += chunk.bytes();
+            }
             let receiver = link.ends[1 - side].host;
             match chunk {
                 Chunk::Message(message, _) => self.take_message(receiver, link_no, 1 - side, message),
@@ -186,9 +179,12 @@ impl World {
         let link = &mut self.links[link_no as usize];
         let inbound = &mut self.hosts[link.ends[1 - side].host as usize].inbound;
         *inbound = inbound.saturating_sub(u64::from(bytes));
+        if to_acknowledge == 0 {
+            return;
+        }
         let heard_at = self.now + link.latency;
         let pipe = &mut link.pipes[side];
-        pipe.acknowledge(bytes, heard_at);
+        pipe.acknowledge(to_acknowledge, heard_at);
         if std::mem::take(&mut pipe.is_blocked)
             && let Some(at) = pipe.plan_acknowledgement()
         {
@@ -211,7 +207,9 @@ impl World {
     /// Orders a message to be sent.
     pub(super) fn post(&mut self, link_no: LinkNo, side: usize, message: PeerMessage) {
         match self.scales.weigh(&message) {
-            Ok(bytes) => self.links[link_no as usize].pipes[side].post(message, bytes),
+            Ok(bytes) => {
+                self.links[link_no as usize].pipes[side].post(message, bytes, self.settings.socket_bytes)
+            }
             Err(what) => self.violate(self.links[link_no as usize].ends[side].host, what),
         }
         self.offer(pipe_no(link_no, side));

@@ -124,12 +124,18 @@ impl World {
     }
 
     /// HOOK for block verdicts: a single block of a v2 torrent was checked by its leaf hash. The engine has no
-    /// fact for it yet; once it has, it is fed here, and the disk forgets a bad block as it does a bad piece
-    /// (`Disk::on_bad_block`).
+    /// fact for it yet; once it has, both verdicts are fed here, and for a bad one the disk forgets the block as
+    /// it does a bad piece (`Disk::on_bad_block`). A good block may be
+    /// served already; that none is requested again can be claimed only once the engine is told
+    /// (`World::check_message`).
     pub(super) fn on_judged(&mut self, host: HostNo, link: LinkNo, piece: u32, begin: u32) {
         let block = BlockRef { piece: PieceIndex(piece), begin, length: BLOCK_LENGTH };
-        let is_good = self.hosts[host as usize].disk.is_good_block(block);
-        let _verdict_of = (link, block, if is_good { Verdict::Good } else { Verdict::Bad });
+        let disk = &mut self.hosts[host as usize].disk;
+        let verdict = if disk.is_good_block(block) { Verdict::Good } else { Verdict::Bad };
+        if verdict == Verdict::Good {
+            disk.on_good_block(block);
+        }
+        let _what_the_engine_is_to_be_told = (LinkId(u64::from(link)), block, verdict);
     }
 
     /// A link that `host` holds open, and its side of it.
