@@ -43,4 +43,21 @@ pub struct Discovered {
     pub addresses: Vec<Multiaddr>,
     /// How we know.
     pub source: Source,
+    /// Who of that source said so.
+    pub voice: Voice,
+}
+
+/// One of several who speak through the same source, such as one tracker; sources that need no such distinction
+/// have one voice. Each gets its turn, however much the others say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Voice(u64);
+
+impl Voice {
+    /// The voice of whoever is called so.
+    pub fn of(name: &str) -> Self {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        Self(hasher.finish())
+    }
 }

@@ -7,6 +7,7 @@ use samara_proto::moment::Moment;
 
 use crate::engine::event::Source;
 use crate::handle::Stage;
+use crate::net::discovery::Voice;
 
 /// A source that has not named a peer for so long is not counted on to name it again.
 const FRESH: Duration = Duration::from_secs(30 * 60);
@@ -19,13 +20,24 @@ const SOURCES: usize = 2;
 #[derive(Clone, Debug)]
 pub(super) struct Sightings {
     found_by: Source,
+    voice: Voice,
     last: BTreeMap<Source, Moment>,
 }
 
 impl Sightings {
     /// Of a peer that `source` named first, at `now`.
     pub(super) fn new(source: Source, now: Moment) -> Self {
-        Self { found_by: source, last: BTreeMap::from([(source, now)]) }
+        Self { found_by: source, voice: Voice::default(), last: BTreeMap::from([(source, now)]) }
+    }
+
+    /// The same, with the source's voice that said so first.
+    pub(super) fn told_by(self, voice: Voice) -> Self {
+        Self { voice, ..self }
+    }
+
+    /// The source that found it, and who of that source did.
+    pub(super) fn teller(&self) -> (Source, Voice) {
+        (self.found_by, self.voice)
     }
 
     /// `source` named it, again perhaps.

@@ -17,10 +17,10 @@ use super::peers::Dialable;
 use super::torrent::{Phase, TorrentState};
 use crate::engine::event::{Source, TorrentId};
 use crate::net::address::is_tcp;
-use crate::net::discovery::Discovered;
 use crate::net::discovery::dht::pace::{Need, Pace};
 use crate::net::discovery::dht::{DhtBehaviour, DhtEvent};
 use crate::net::discovery::policy::Endpoint;
+use crate::net::discovery::{Discovered, Voice};
 use crate::net::reachability::Dialability;
 use crate::net::transport::stays_on;
 use ways::Ways;
@@ -147,7 +147,13 @@ impl NodeLoop {
             DhtEvent::Found { query, providers } => {
                 let Some(&Errand::LookUp(torrent)) = self.dht.errands.get(&query) else { return };
                 for (peer, addresses) in providers {
-                    self.on_discovered(Discovered { torrent, peer, addresses, source: Source::Dht });
+                    self.on_discovered(Discovered {
+                        torrent,
+                        peer,
+                        addresses,
+                        source: Source::Dht,
+                        voice: Voice::default(),
+                    });
                 }
             }
             DhtEvent::Ended { query, reached } => self.on_errand_done(query, reached),

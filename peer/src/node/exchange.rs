@@ -16,9 +16,9 @@ use super::NodeLoop;
 use super::links::LinkEntry;
 use crate::engine::event::{LinkId, PeerKey, Source, TorrentId};
 use crate::net::address::{Reach, is_link_local, is_tcp, reach, reach_of};
-use crate::net::discovery::Discovered;
 use crate::net::discovery::pex::{Neighbour, Outbox, Teller, Told};
 use crate::net::discovery::policy::is_believable;
+use crate::net::discovery::{Discovered, Voice};
 use crate::net::transport::stays_on;
 
 /// Peers being dialled at once to see whether they can be.
@@ -142,7 +142,13 @@ impl NodeLoop {
             }
             let teller = self.links.get_mut(&link).and_then(|entry| entry.exchange.as_mut());
             if teller.is_some_and(|exchange| exchange.teller.on_named(named, is_linked)) {
-                self.on_discovered(Discovered { torrent, peer: named, addresses, source: Source::Pex });
+                self.on_discovered(Discovered {
+                    torrent,
+                    peer: named,
+                    addresses,
+                    source: Source::Pex,
+                    voice: Voice::default(),
+                });
             }
         }
     }

@@ -18,8 +18,8 @@ use super::{NodeIdentity, NodeLoop};
 use crate::engine::event::{Input, PeerKey, Source, TorrentId};
 use crate::handle::NodeConfig;
 use crate::net::bind::Binding;
-use crate::net::discovery::Discovered;
 use crate::net::discovery::lan::{Lan, LanConfig, LanEvent};
+use crate::net::discovery::{Discovered, Voice};
 
 /// Torrents that one neighbour is asked for between two ticks: half of the handshakes it does at once, of
 /// which others want some too.
@@ -226,7 +226,13 @@ impl NodeLoop {
     fn ask_pending(&mut self) {
         while let Some((peer, addresses, torrent)) = self.neighbourhood.next_offer() {
             if self.torrents.get(&torrent).is_some_and(TorrentState::may_use_lan) {
-                self.on_discovered(Discovered { torrent, peer, addresses, source: Source::Lan });
+                self.on_discovered(Discovered {
+                    torrent,
+                    peer,
+                    addresses,
+                    source: Source::Lan,
+                    voice: Voice::default(),
+                });
             }
         }
     }

@@ -20,7 +20,7 @@ use super::torrent::{Phase, TorrentState};
 use super::{NodeLoop, Work};
 use crate::engine::event::{Direction, Input, LinkId, PeerKey, PeerMessage, Source, TorrentId};
 use crate::handle::TorrentEvent;
-use crate::net::discovery::Discovered;
+use crate::net::discovery::{Discovered, Voice};
 use crate::net::link::{Established, Link, LinkEvent, SetupError, greet, respond};
 use crate::net::wire::{Ticket, WireEvent};
 
@@ -112,9 +112,12 @@ impl NodeLoop {
         let Some(state) = self.torrents.get_mut(&found.torrent) else { return };
         let room = if found.source == Source::Incoming { KNOWN_AND_CAME } else { KNOWN };
         if state.known.len() >= room && !is_vouched_for && !state.known.contains_key(&peer) {
-            return;
+            let linked: BTreeSet<PeerKey> = self.links.values().map(|link| link.peer).collect();
+            if !state.make_room((found.source, found.voice), &linked) {
+                return;
+            }
         }
-        let sighting = || Sightings::new(found.source, now);
+        let sighting = || Sightings::new(found.source, now).told_by(found.voice);
         state.known.entry(peer).or_insert_with(sighting).see(found.source, now);
         self.peers.learn(peer, found.source, found.addresses);
         match state.phase {
@@ -386,7 +389,8 @@ impl NodeLoop {
         let Some(torrent) = self.torrents.iter().find(|(_, state)| wanted(state)).map(|(&id, _)| id) else {
             return;
         };
-        self.on_discovered(Discovered { torrent, peer, addresses: Vec::new(), source: Source::Incoming });
+        let (addresses, source, voice) = (Vec::new(), Source::Incoming, Voice::default());
+        self.on_discovered(Discovered { torrent, peer, addresses, source, voice });
     }
 
     fn start_link(&mut self, torrent: TorrentId, peer: PeerKey, via: Via, established: Established) {

@@ -10,8 +10,8 @@ use tokio::task::JoinHandle;
 use super::NodeLoop;
 use super::exchange::seconds_since_1970;
 use crate::engine::event::{PeerKey, Source, TorrentId};
-use crate::net::discovery::Discovered;
 use crate::net::discovery::cache::{self, CachedPeer};
+use crate::net::discovery::{Discovered, Voice};
 
 /// Least time between two saves.
 const SAVE_GAP: Duration = Duration::from_secs(5);
@@ -55,7 +55,13 @@ impl NodeLoop {
         let Some(state) = self.torrents.get(&torrent) else { return };
         for path in self.peer_files(&state.names) {
             for CachedPeer { id: peer, addresses, .. } in cache::load(&path, seconds_since_1970()) {
-                self.on_discovered(Discovered { torrent, peer, addresses, source: Source::Cache });
+                self.on_discovered(Discovered {
+                    torrent,
+                    peer,
+                    addresses,
+                    source: Source::Cache,
+                    voice: Voice::default(),
+                });
             }
         }
     }

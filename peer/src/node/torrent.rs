@@ -20,6 +20,7 @@ use super::remember::Remembered;
 use crate::disk::Store;
 use crate::engine::event::{PeerKey, Source};
 use crate::handle::{Progress, Role, TorrentEvent};
+use crate::net::discovery::Voice;
 use crate::net::discovery::tracker::{Figures, Tiers};
 use crate::net::link::Hosted;
 
@@ -127,6 +128,27 @@ impl TorrentState {
             Phase::Active(active) => Some(active),
             _ => None,
         }
+    }
+
+    /// Forgets somebody of whom nothing was ever seen, of those told by whoever told most, for one that `teller`
+    /// names; whether there was one. Whoever names thousands crowds out his own.
+    pub(super) fn make_room(&mut self, teller: (Source, Voice), linked: &BTreeSet<PeerKey>) -> bool {
+        let asking = match &self.phase {
+            Phase::Fetching(fetching) => Some(&fetching.asking),
+            _ => None,
+        };
+        let is_mere_word = |peer: &PeerKey, sightings: &Sightings| {
+            let is_busy = asking.is_some_and(|asking| asking.contains(peer)) || linked.contains(peer);
+            let is_proven = self.given.contains_key(peer) || self.parted.contains_key(peer);
+            let is_vouched_for = [Source::Link, Source::Cache].iter().any(|&s| sightings.is_named_by(s));
+            !is_busy && !is_proven && !is_vouched_for
+        };
+        let Some(peer) = crowded_out(&self.known, teller, is_mere_word) else { return false };
+        self.known.remove(&peer);
+        if let Phase::Fetching(fetching) = &mut self.phase {
+            fetching.failed.remove(&peer);
+        }
+        true
     }
 
     /// A tracker stopped answering for one name; whether that is news.
@@ -237,5 +259,44 @@ impl Rates {
         self.down = smooth(self.down, down_total.saturating_sub(self.down_total));
         self.up = smooth(self.up, up_total.saturating_sub(self.up_total));
         (self.at, self.down_total, self.up_total) = (now, down_total, up_total);
+    }
+}
+
+/// Who goes for one that `teller` names: the first of those told by whoever told most of whom `may_go` holds.
+fn crowded_out(
+    known: &BTreeMap<PeerKey, Sightings>,
+    teller: (Source, Voice),
+    may_go: impl Fn(&PeerKey, &Sightings) -> bool,
+) -> Option<PeerKey> {
+    let mut by_teller: BTreeMap<(Source, Voice), (usize, Option<PeerKey>)> = BTreeMap::new();
+    for (&peer, sightings) in known {
+        let (count, first) = by_teller.entry(sightings.teller()).or_default();
+        *count += 1;
+        if first.is_none() && may_go(&peer, sightings) {
+            *first = Some(peer);
+        }
+    }
+    let own = by_teller.get(&teller).map_or(0, |(count, _)| *count);
+    let (most, first) = by_teller.into_values().max_by_key(|(count, _)| *count)?;
+    first.filter(|_| most > own + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_names_thousands_crowds_out_his_own_and_nobody_else_s() {
+        let teller = |name| (Source::Tracker, Voice::of(name));
+        let named = |name| Sightings::new(Source::Tracker, Moment::ZERO).told_by(Voice::of(name));
+        let mut known: BTreeMap<PeerKey, Sightings> =
+            (0..1000).map(|n| (PeerKey(n), named("liar"))).collect();
+        known.insert(PeerKey(5000), named("honest"));
+        let is_unproven = |peer: &PeerKey, _: &Sightings| peer.0 != 0;
+
+        assert_eq!(crowded_out(&known, teller("honest"), is_unproven), Some(PeerKey(1)));
+        assert_eq!(crowded_out(&known, teller("third"), is_unproven), Some(PeerKey(1)));
+        assert_eq!(crowded_out(&known, teller("liar"), is_unproven), None);
+        assert_eq!(crowded_out(&known, teller("honest"), |_, _| false), None);
     }
 }

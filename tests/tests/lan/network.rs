@@ -1,8 +1,5 @@
 //! A switch and machines plugged into it.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use samara_tests::content;
@@ -116,58 +113,4 @@ pub(super) fn complete_by_lan(process: &mut Samara, shared: &Shared) -> Value {
     assert_eq!(complete["bytes"], shared.bytes, "{complete}");
     assert_eq!(complete["bytes_from"], serde_json::json!({ "lan": shared.bytes }), "{complete}");
     complete
-}
-
-/// Counts who dials a machine: a line for each new source port that something is sent from, over TCP or QUIC.
-const DOORBELL: &str = r#"
-import socket
-sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-sock.bind(("lan0", 0x0800))
-print("ready", flush=True)
-seen = set()
-while True:
-    packet, (_, _, kind, *_) = sock.recvfrom(256)
-    if kind != 0 or packet[23] not in (6, 17):
-        continue
-    dial = packet[23], packet[26:30], packet[34:36], packet[36:38]
-    if dial not in seen:
-        seen.add(dial)
-        print(*dial, flush=True)
-"#;
-
-/// Somebody who has nothing to do with the swarm, and counts how often it is dialled.
-pub(super) struct Bystander {
-    child: Child,
-    dials: Arc<Mutex<Vec<String>>>,
-}
-
-impl Bystander {
-    pub(super) fn watch(machine: &Machine) -> Self {
-        let mut command = machine.namespace.command("python3");
-        command.args(["-c", DOORBELL]).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("python3 is there");
-        let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        assert_eq!(lines.next().expect("it starts").expect("it writes text"), "ready");
-        let dials = Arc::new(Mutex::new(Vec::new()));
-        let collected = dials.clone();
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                collected.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-            }
-        });
-        Self { child, dials }
-    }
-
-    /// Who dialled so far.
-    pub(super) fn dials(&self) -> Vec<String> {
-        self.dials.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Drop for Bystander {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -11,14 +11,16 @@ mod records;
 mod store;
 mod table;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use libp2p::core::transport::PortUse;
 use libp2p::core::{ConnectedPoint, Endpoint};
-use libp2p::kad::{self, KadPeer, Mode, QueryId, QueryResult, RecordKey, RoutingUpdate};
+use libp2p::kad::{
+    self, AddProviderPhase, KadPeer, Mode, QueryId, QueryInfo, QueryResult, RecordKey, RoutingUpdate,
+};
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::behaviour::{ConnectionClosed, ConnectionEstablished, DialFailure};
 use libp2p::swarm::{
@@ -118,8 +120,9 @@ pub struct DhtBehaviour {
     contacts: BTreeMap<PeerId, Vec<Contact>>,
     table: Table,
     lookups: HashMap<QueryId, Lookup>,
-    /// Announces under way, and when those began that still look for the nodes to tell.
-    announces: HashMap<QueryId, Option<Moment>>,
+    announces: HashSet<QueryId>,
+    /// Announces in the order in which they began, as far as they may still be looking for the nodes to tell.
+    looking: VecDeque<(Moment, QueryId)>,
     /// Where we can be dialled.
     addresses: Vec<Multiaddr>,
     /// What came up outside `poll`; bounded by what one connection can say before it is polled.
@@ -154,7 +157,8 @@ impl DhtBehaviour {
             contacts: BTreeMap::new(),
             table: Table::default(),
             lookups: HashMap::new(),
-            announces: HashMap::new(),
+            announces: HashSet::new(),
+            looking: VecDeque::new(),
             addresses: Vec::new(),
             actions: VecDeque::new(),
         }
@@ -172,18 +176,21 @@ impl DhtBehaviour {
     /// Announces that we provide `key`: answered by one [`DhtEvent::Ended`].
     pub fn announce(&mut self, now: Moment, key: DhtKey) -> Option<QueryId> {
         let query = self.inner.start_providing(RecordKey::new(key.as_bytes())).ok()?;
-        self.announces.insert(query, Some(now));
+        self.announces.insert(query);
+        self.looking.push_back((now, query));
         Some(query)
     }
 
     /// Lets announces that have looked long enough for nodes tell those they found.
     pub fn hasten_announces(&mut self, now: Moment) {
-        for (query, looking_since) in &mut self.announces {
-            if looking_since.is_some_and(|at| now.since(at) >= ANNOUNCE_LOOKING)
-                && let Some(mut query) = self.inner.query_mut(query)
+        while let Some(&(at, query)) = self.looking.front()
+            && now.since(at) >= ANNOUNCE_LOOKING
+        {
+            self.looking.pop_front();
+            let Some(mut query) = self.inner.query_mut(&query) else { continue };
+            if matches!(query.info(), QueryInfo::AddProvider { phase: AddProviderPhase::GetClosestPeers, .. })
             {
                 query.finish();
-                *looking_since = None;
             }
         }
     }
@@ -418,7 +425,7 @@ impl DhtBehaviour {
                 let has_failed = matches!(result, QueryResult::StartProviding(Err(_)));
                 let is_ours = match result {
                     QueryResult::GetProviders(_) => self.lookups.remove(&id).is_some(),
-                    QueryResult::StartProviding(_) => self.announces.remove(&id).is_some(),
+                    QueryResult::StartProviding(_) => self.announces.remove(&id),
                     _ => false,
                 };
                 let reached = if has_failed { 0 } else { stats.num_successes() as usize };

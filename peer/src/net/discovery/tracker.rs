@@ -26,8 +26,8 @@ use tokio::time::Instant;
 pub use client::{Client, ClientError};
 pub use tiers::{Tiers, Tracker, TrackerKey};
 
-use super::Discovered;
 use super::policy::is_believable;
+use super::{Discovered, Voice};
 use crate::engine::event::{Source, TorrentId};
 use crate::net::address::{Reach, is_link_local, reach, reach_of};
 use pace::{Pace, RETRY_MAX, retry_wait};
@@ -273,6 +273,7 @@ impl Announcer {
         self.completion.is_news = false;
         let tracker = self.trackers.get_mut(key);
         tracker.is_told = true;
+        let voice = Voice::of(&tracker.url);
         if answer.tracker_id.is_some() {
             tracker.tracker_id = answer.tracker_id.take();
         }
@@ -281,7 +282,7 @@ impl Announcer {
             let message = format!("tracker {url} answers again");
             self.tell(TrackerEvent::Recovered { torrent: self.torrent, url, message }).await;
         }
-        self.on_answer(answer, from).await.jittered(&mut rand::rng())
+        self.on_answer(answer, from, voice).await.jittered(&mut rand::rng())
     }
 
     /// Says once that a tracker is of no use now.
@@ -352,8 +353,8 @@ impl Announcer {
         }
     }
 
-    /// Passes on who was named by a tracker at `from`; gives the pace it asks for.
-    async fn on_answer(&self, answer: AnnounceResponse, from: Option<SocketAddr>) -> Pace {
+    /// Passes on who was named by a tracker at `from`, whose voice that is; gives the pace it asks for.
+    async fn on_answer(&self, answer: AnnounceResponse, from: Option<SocketAddr>, voice: Voice) -> Pace {
         let near = |ip: Option<IpAddr>| ip.map_or(Reach::Everybody, reach_of);
         let teller = near(from.map(|from| from.ip())).max(near(self.bind));
         let own = PeerId::from(self.keypair.public());
@@ -384,7 +385,8 @@ impl Announcer {
             let believed = |address: &&Multiaddr| named(address) && is_believable(address, teller);
             let addresses: Vec<Multiaddr> = record.addresses().iter().filter(believed).cloned().collect();
             let (torrent, source) = (self.torrent, Source::Tracker);
-            self.tell(TrackerEvent::Found(Discovered { torrent, peer, addresses, source })).await;
+            let found = Discovered { torrent, peer, addresses, source, voice };
+            self.tell(TrackerEvent::Found(found)).await;
         }
         if let Some(message) = answer.warning {
             self.tell(TrackerEvent::Warned { torrent: self.torrent, message }).await;
