@@ -63,7 +63,6 @@ fn bootstrap_node_killed() {
 }
 
 #[test]
-#[ignore = "a seed does not yet spread its pieces so evenly that all are out after 1.05 copies"]
 fn seed_gone_at_1_05() {
     check("seed-gone-at-1.05");
 }

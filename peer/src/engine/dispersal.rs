@@ -176,6 +176,14 @@ impl Dispersal {
         Some(Choice { piece: *piece, instead_of: None })
     }
 
+    /// Whether the link may be given `piece`, which it asks for: not what somebody else has or is promised
+    /// while a piece is left that nobody has.
+    pub fn allows(&self, link: LinkId, piece: PieceIndex) -> bool {
+        let is_promised = self.links.get(&link).is_none_or(|shown| shown.promised.contains_key(&piece));
+        // We count as one.
+        is_promised || self.nowhere == 0 || self.copies.count(piece) == 1
+    }
+
     /// Chooses a piece that the link cannot know of, to make it want something.
     pub fn lure(&mut self, link: LinkId, now: Moment, rng: &mut EngineRng) -> Option<PieceIndex> {
         let shown = self.links.get_mut(&link)?;

@@ -23,7 +23,9 @@ impl Torrent {
         if !self.layout.contains(block) || block.length > context.config.request_length {
             return self.offend(link, Offence::BadRequest, context);
         }
-        let granted = if peer.we_choke || !self.verified.get(block.piece) {
+        let is_for_others = peer.traits.fast
+            && self.dispersal.as_ref().is_some_and(|dispersal| !dispersal.allows(link, block.piece));
+        let granted = if peer.we_choke || is_for_others || !self.verified.get(block.piece) {
             None
         } else {
             Some(peer.uploads.grant(block, context.config.request_queue))
