@@ -50,16 +50,19 @@ pub struct Pipe {
     blocks: VecDeque<Parcel>,
     /// A block of which a part is in the socket already, and the bytes still to come.
     writing: Option<(Parcel, u32)>,
-    socket: VecDeque<Chunk>,
+    /// All that is below the driver, in the order written: first what passes the receiver's downlink, by the
+    /// moment when it has passed; then what is on its way there, by the moment its last byte comes; then what
+    /// is in the socket's buffer. One queue, because memory touched is what a large world's time goes to.
+    line: VecDeque<(Nanos, Chunk)>,
+    landing: usize,
+    flying: usize,
+    /// How many of the last of the flying have no moment yet.
+    fresh: usize,
     socket_bytes: u32,
     /// Bytes sent and not yet known to be taken.
     unacknowledged: u32,
     acknowledgements: VecDeque<(Nanos, u32)>,
-    /// What has left the uplink, by the moment its last byte comes; the first `landing` of them by the moment
-    /// when they have passed the receiver's downlink.
-    flight: VecDeque<(Nanos, Chunk)>,
-    landing: usize,
-    /// When the last of `flight` arrives: what is sent later arrives no sooner.
+    /// When the last of what is on its way arrives: what is sent later arrives no sooner.
     pub last_arrival: Nanos,
     /// It has its place among those that the uplink serves in turn.
     pub is_queued: bool,
@@ -89,8 +92,7 @@ impl Pipe {
 
     /// Bytes that come before everything else: handshakes.
     pub fn preface(&mut self, bytes: u32) {
-        self.socket.push_back(Chunk::Part(bytes));
-        self.socket_bytes += bytes;
+        self.put(Chunk::Part(bytes));
     }
 
     /// Blocks in the driver's hands.
@@ -128,12 +130,12 @@ impl Pipe {
 
     fn put(&mut self, chunk: Chunk) {
         self.socket_bytes += chunk.bytes();
-        self.socket.push_back(chunk);
+        self.line.push_back((0, chunk));
     }
 
     /// Whether anything waits in the socket.
     pub fn has_something(&self) -> bool {
-        !self.socket.is_empty()
+        self.line.len() > self.sent()
     }
 
     /// Whether its window lets it send at `now`.
@@ -163,14 +165,18 @@ impl Pipe {
 
     /// The next chunk to be sent, or its first `most` bytes; it is under way from now on. Messages are not
     /// divided.
-    pub fn take(&mut self, most: u32) -> Option<Chunk> {
-        let chunk = match self.socket.front_mut()? {
-            Chunk::Part(bytes) | Chunk::Last(_, bytes) if *bytes > most => {
-                *bytes -= most;
-                Chunk::Part(most)
-            }
-            _ => self.socket.pop_front()?,
-        };
+    pub fn take(&mut self, most: u32) -> Option<&Chunk> {
+        let next = self.sent();
+        let (_, chunk) = self.line.get_mut(next)?;
+        if let Chunk::Part(bytes) | Chunk::Last(_, bytes) = chunk
+            && *bytes > most
+        {
+            *bytes -= most;
+            self.line.insert(next, (0, Chunk::Part(most)));
+        }
+        self.flying += 1;
+        self.fresh += 1;
+        let chunk = &self.line[next].1;
         self.socket_bytes -= chunk.bytes();
         // Messages are too small for the window to matter.
         if !matches!(chunk, Chunk::Message(..)) {
@@ -179,49 +185,51 @@ impl Pipe {
         Some(chunk)
     }
 
+    /// How many of the line have left the sender.
+    fn sent(&self) -> usize {
+        self.landing + self.flying
+    }
+
     /// Whether everything that was sent is known to be taken.
     pub fn is_quiet(&self) -> bool {
         self.unacknowledged == 0
     }
 
-    /// What was taken goes on its way.
-    pub fn send(&mut self, chunk: Chunk) {
-        self.flight.push_back((Nanos::MAX, chunk));
-    }
-
-    /// All that was sent just now arrives at `at`.
+    /// All that was taken since the last time arrives at `at`.
     pub fn schedule(&mut self, at: Nanos) {
-        let sent = self.flight.iter_mut().rev().take_while(|(known, _)| *known == Nanos::MAX);
-        sent.for_each(|(unknown, _)| *unknown = at);
+        let sent = self.sent();
+        let fresh = std::mem::take(&mut self.fresh);
+        self.line.range_mut(sent - fresh..sent).for_each(|(unknown, _)| *unknown = at);
         self.last_arrival = at;
     }
 
     /// Bytes that have come to the downlink by `now` and do not pass it yet.
     pub fn arrived_bytes(&self, now: Nanos) -> u32 {
-        let arrived = self.flight.iter().skip(self.landing).take_while(|(at, _)| *at <= now);
-        arrived.map(|(_, chunk)| chunk.bytes()).sum()
+        let flying = self.line.range(self.landing..self.sent());
+        flying.take_while(|(at, _)| *at <= now).map(|(_, chunk)| chunk.bytes()).sum()
     }
 
     /// What has come to the downlink by `now` will have passed it at `passed`.
     pub fn land(&mut self, now: Nanos, passed: Nanos) {
-        while let Some((at, _)) = self.flight.get_mut(self.landing).filter(|(at, _)| *at <= now) {
-            *at = passed;
+        while self.flying > 0 && self.line[self.landing].0 <= now {
+            self.line[self.landing].0 = passed;
             self.landing += 1;
+            self.flying -= 1;
         }
     }
 
     /// The next that has passed the downlink by `now`.
     pub fn pop_landed(&mut self, now: Nanos) -> Option<Chunk> {
-        if self.landing == 0 || self.flight.front().is_none_or(|(at, _)| *at > now) {
+        if self.landing == 0 || self.line.front().is_none_or(|(at, _)| *at > now) {
             return None;
         }
         self.landing -= 1;
-        self.flight.pop_front().map(|(_, chunk)| chunk)
+        self.line.pop_front().map(|(_, chunk)| chunk)
     }
 
     /// When the last of what passes the downlink has passed.
     pub fn last_landing(&self) -> Option<Nanos> {
-        self.landing.checked_sub(1).map(|last| self.flight[last].0)
+        self.landing.checked_sub(1).map(|last| self.line[last].0)
     }
 
     /// The sender is gone: what has not left it never will.
@@ -229,15 +237,17 @@ impl Pipe {
         self.messages.clear();
         self.blocks.clear();
         self.writing = None;
-        self.socket.clear();
+        self.line.truncate(self.sent());
         self.socket_bytes = 0;
     }
 
     /// Nobody listens any more; the bytes that were on their way.
     pub fn discard(&mut self) -> u64 {
-        let lost = self.flight.iter().map(|(_, chunk)| u64::from(chunk.bytes())).sum();
-        self.flight = VecDeque::new();
-        self.landing = 0;
+        let lost = self.line.drain(..self.sent()).map(|(_, chunk)| u64::from(chunk.bytes())).sum();
+        (self.landing, self.flying, self.fresh) = (0, 0, 0);
+        if self.line.is_empty() {
+            self.line = VecDeque::new();
+        }
         self.acknowledgements = VecDeque::new();
         lost
     }

@@ -95,7 +95,7 @@ impl World {
             && pipe.may_send(self.now)
             && let Some(chunk) = pipe.take(most)
         {
-            match &chunk {
+            match chunk {
                 Chunk::Message(_, bytes) => sender.counts.control += u64::from(*bytes),
                 Chunk::Last(parcel, _) => {
                     sender.counts.given += u64::from(parcel.block.length);
@@ -104,7 +104,6 @@ impl World {
                 Chunk::Part(_) => {}
             }
             burst += chunk.bytes();
-            pipe.send(chunk);
         }
         if burst == 0 {
             return 0;
