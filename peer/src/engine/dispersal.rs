@@ -5,7 +5,7 @@
 //! are shown the same one while a piece is left that nobody has; they get it from each other. Towards the end a peer that could take more
 //! takes over what another would be given later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,13 @@ const AHEAD_SECONDS: u64 = 2;
 /// A link that was handed nothing for this long may keep what it was promised for much longer.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
+/// A peer that was given a piece and does not tell that it has it for this long hides it or lost it.
+const WRITTEN_OFF_AFTER: Duration = Duration::from_secs(5);
+/// Pieces that a peer alone was given before it is asked what became of them.
+const FIRSTS_MIN: u32 = 8;
+/// One in so many of them, at least, somebody else should have by then.
+const SPREAD_MIN: u32 = 4;
+
 /// A piece that is to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Choice {
@@ -47,15 +54,31 @@ struct Shown {
     promised: BTreeMap<PieceIndex, u32>,
     /// The sum of those.
     open_bytes: u64,
+    /// When the last of those was handed out of which nothing is left.
+    given: BTreeMap<PieceIndex, Moment>,
     /// How many of those there should be.
     ahead_bytes: u64,
+    /// Pieces that others took over from it.
+    taken: BTreeSet<PieceIndex>,
+    /// Pieces that it was the first to have.
+    firsts: u32,
+    /// How many of them somebody else has had since.
+    spread: u32,
+    /// It takes nothing of what is chosen for it.
+    is_choosy: bool,
     /// When it was last shown something, took something or told of something.
     moved_at: Moment,
 }
 
 impl Shown {
+    /// It keeps what it is given to itself.
+    fn hoards(&self) -> bool {
+        self.firsts >= FIRSTS_MIN && self.spread * SPREAD_MIN < self.firsts
+    }
+
     fn promised_bytes(&mut self, piece: PieceIndex) -> Option<u32> {
         let bytes = self.promised.remove(&piece)?;
+        self.given.remove(&piece);
         self.open_bytes -= u64::from(bytes);
         Some(bytes)
     }
@@ -69,6 +92,8 @@ pub struct Dispersal {
     copies: Availability,
     /// How many linked peers have it.
     had: Vec<u32>,
+    /// Who was the first to have it, as long as nobody else has.
+    first: Vec<Option<LinkId>>,
     /// Pieces that no linked peer has.
     nowhere: u32,
     links: BTreeMap<LinkId, Shown>,
@@ -83,7 +108,14 @@ impl Dispersal {
         for piece in 0..pieces {
             copies.offer(PieceIndex(piece), rng);
         }
-        Self { layout, copies, had: vec![0; pieces as usize], nowhere: pieces, links: BTreeMap::new() }
+        Self {
+            layout,
+            copies,
+            had: vec![0; pieces as usize],
+            first: vec![None; pieces as usize],
+            nowhere: pieces,
+            links: BTreeMap::new(),
+        }
     }
 
     /// A link came up, whose peer has been shown nothing.
@@ -93,8 +125,13 @@ impl Dispersal {
             unseen: Bitfield::full(pieces),
             has: Bitfield::new(pieces),
             promised: BTreeMap::new(),
+            given: BTreeMap::new(),
             open_bytes: 0,
             ahead_bytes: AHEAD_FLOOR,
+            taken: BTreeSet::new(),
+            firsts: 0,
+            spread: 0,
+            is_choosy: false,
             moved_at: now,
         };
         self.links.insert(link, shown);
@@ -105,20 +142,33 @@ impl Dispersal {
         self.links.values().any(|shown| !shown.unseen.is_empty())
     }
 
-    /// The link's peer told that it has `piece`.
-    pub fn on_have(&mut self, link: LinkId, piece: PieceIndex, now: Moment, rng: &mut EngineRng) {
-        let Some(shown) = self.links.get_mut(&link) else { return };
+    /// The link's peer told that it has `piece`. Whether it was the last that nobody had.
+    pub fn on_have(&mut self, link: LinkId, piece: PieceIndex, now: Moment, rng: &mut EngineRng) -> bool {
+        let Some(shown) = self.links.get_mut(&link) else { return false };
         shown.moved_at = now;
         shown.unseen.clear(piece);
         if !shown.has.set(piece) {
-            return;
+            return false;
         }
-        if shown.promised_bytes(piece).is_none() {
+        let was_promised = shown.promised_bytes(piece).is_some();
+        if !was_promised {
             self.copies.gain(piece, rng);
         }
-        let had = &mut self.had[piece.0 as usize];
-        *had += 1;
-        self.nowhere -= u32::from(*had == 1);
+        let at = piece.0 as usize;
+        self.had[at] += 1;
+        if self.had[at] > 1 {
+            let first = self.first[at].take();
+            if let Some(first) = first.and_then(|first| self.links.get_mut(&first)) {
+                first.spread += 1;
+            }
+            return false;
+        }
+        if was_promised {
+            shown.firsts += 1;
+            self.first[at] = Some(link);
+        }
+        self.nowhere -= 1;
+        self.nowhere == 0
     }
 
     /// Part of a piece was handed out to the link.
@@ -129,6 +179,23 @@ impl Dispersal {
         let bytes = block.length.min(*left);
         *left -= bytes;
         shown.open_bytes -= u64::from(bytes);
+        if *left == 0 {
+            shown.given.insert(block.piece, now);
+        }
+    }
+
+    /// What was given long ago to somebody who does not tell that he has it is free for others.
+    pub fn write_off(&mut self, now: Moment, rng: &mut EngineRng) {
+        let mut lost = Vec::new();
+        for (&link, shown) in &mut self.links {
+            let overdue = shown.given.iter().filter(|&(_, &at)| at + WRITTEN_OFF_AFTER <= now);
+            let overdue: Vec<PieceIndex> = overdue.map(|(&piece, _)| piece).collect();
+            shown.firsts += overdue.len() as u32;
+            lost.extend(overdue.into_iter().map(|piece| (link, piece)));
+        }
+        for (link, piece) in lost {
+            self.retract(link, piece, rng);
+        }
     }
 
     /// The link took everything that it asked for, so far: it is to be shown more ahead.
@@ -145,9 +212,13 @@ impl Dispersal {
     }
 
     /// Chooses a piece that the link cannot know of to be given to it: one that nobody has nor is promised;
-    /// then one that somebody else would be given later; once everything is out, the rarest.
+    /// then one that somebody else would be given later; once everything is out, the rarest. One that passes
+    /// nothing on gets nothing that nobody else has, as long as there is somebody who might.
     pub fn choose(&self, link: LinkId, now: Moment, rng: &mut EngineRng) -> Option<Choice> {
         let shown = self.links.get(&link)?;
+        if self.nowhere > 0 && shown.hoards() && self.links.values().any(|other| !other.hoards()) {
+            return None;
+        }
         let piece = self.copies.rarest(&shown.unseen, rng, |_| true)?;
         // We count as one.
         if self.nowhere == 0 || self.copies.count(piece) == 1 {
@@ -176,12 +247,11 @@ impl Dispersal {
         Some(Choice { piece: *piece, instead_of: None })
     }
 
-    /// Whether the link may be given `piece`, which it asks for: not what somebody else has or is promised
-    /// while a piece is left that nobody has.
+    /// Whether the link may be given `piece`, which it asks for: not what somebody else took over while a
+    /// piece is left that nobody has.
     pub fn allows(&self, link: LinkId, piece: PieceIndex) -> bool {
-        let is_promised = self.links.get(&link).is_none_or(|shown| shown.promised.contains_key(&piece));
-        // We count as one.
-        is_promised || self.nowhere == 0 || self.copies.count(piece) == 1
+        let was_taken = |shown: &Shown| shown.taken.contains(&piece);
+        self.nowhere == 0 || !self.links.get(&link).is_some_and(was_taken)
     }
 
     /// Chooses a piece that the link cannot know of, to make it want something.
@@ -206,8 +276,15 @@ impl Dispersal {
         }
     }
 
-    /// The link is not to be given `piece` after all.
-    pub fn retract(&mut self, link: LinkId, piece: PieceIndex, rng: &mut EngineRng) {
+    /// Somebody else is to be given `piece` instead of the link.
+    pub fn take(&mut self, link: LinkId, piece: PieceIndex, rng: &mut EngineRng) {
+        self.retract(link, piece, rng);
+        if let Some(shown) = self.links.get_mut(&link) {
+            shown.taken.insert(piece);
+        }
+    }
+
+    fn retract(&mut self, link: LinkId, piece: PieceIndex, rng: &mut EngineRng) {
         if let Some(shown) = self.links.get_mut(&link)
             && shown.promised_bytes(piece).is_some()
         {
@@ -215,10 +292,18 @@ impl Dispersal {
         }
     }
 
-    /// Links that for `patience` have taken nothing of what they were shown.
-    pub fn unmoved(&self, now: Moment, patience: Duration) -> Vec<LinkId> {
+    /// Links that for `patience` have taken nothing of what they were shown, and the bytes that they could
+    /// have taken.
+    pub fn unmoved(&self, now: Moment, patience: Duration) -> Vec<(LinkId, u64)> {
         let unmoved = self.links.iter().filter(|(_, shown)| shown.moved_at + patience <= now);
-        unmoved.map(|(&link, _)| link).collect()
+        unmoved.map(|(&link, shown)| (link, shown.open_bytes)).collect()
+    }
+
+    /// The link takes nothing of what is chosen for it: it may have what it likes from now on.
+    pub fn give_way(&mut self, link: LinkId) {
+        if let Some(shown) = self.links.get_mut(&link) {
+            shown.is_choosy = true;
+        }
     }
 
     /// The link gets nothing more for now: what it was not given yet is free for others.

@@ -71,14 +71,12 @@ impl Torrent {
             // No more than there are pieces.
             peer.wanted = missing as u32;
         }
-        if let Some(dispersal) = &mut self.dispersal {
-            has.iter_ones().for_each(|piece| dispersal.on_have(link, piece, context.now, context.rng));
-        }
-        peer.has = has;
+        peer.has = has.clone();
         if peer.wanted > 0 {
             peer.we_want = true;
             context.send(link, PeerMessage::Interested);
         }
+        has.iter_ones().for_each(|piece| self.note_copy(link, piece, context));
         self.lure(link, context);
         self.drop_if_useless(link, context);
     }
@@ -92,9 +90,8 @@ impl Torrent {
             return;
         }
         self.picker.on_have(piece, context.rng);
-        if let Some(dispersal) = &mut self.dispersal {
-            dispersal.on_have(link, piece, context.now, context.rng);
-        }
+        self.note_copy(link, piece, context);
+        let Some(peer) = self.links.get_mut(&link) else { return };
         if self.aim == Aim::Fetch && !self.verified.get(piece) {
             peer.wanted += 1;
             let is_news = !std::mem::replace(&mut peer.we_want, true);

@@ -7,7 +7,6 @@ use samara_proto::layout::PieceIndex;
 use super::super::context::Context;
 use super::super::dispersal::{Choice, Dispersal};
 use super::super::event::{LinkId, PeerMessage, PeerTraits};
-use super::super::peer::Peer;
 use super::super::timers::TimerName;
 use super::Torrent;
 
@@ -59,7 +58,7 @@ impl Torrent {
             && let Some(Choice { piece, instead_of }) = dispersal.choose(link, context.now, context.rng)
         {
             if let Some(other) = instead_of {
-                dispersal.retract(other, piece, context.rng);
+                dispersal.take(other, piece, context.rng);
             }
             dispersal.promise(link, piece, context.now, context.rng);
             context.send(link, PeerMessage::Have(piece));
@@ -81,11 +80,17 @@ impl Torrent {
 
     /// Shows more to those who take nothing of what they were shown: they may want other files.
     pub fn on_show_timer(&mut self, context: &mut Context<'_>) {
-        let Some(dispersal) = &self.dispersal else { return };
-        for link in dispersal.unmoved(context.now, PATIENCE) {
-            let waits_for_us = |peer: &Peer| peer.we_choke && peer.wants_us || peer.uploads.is_busy();
-            if self.links.get(&link).is_some_and(waits_for_us) {
+        let Some(dispersal) = &mut self.dispersal else { return };
+        dispersal.write_off(context.now, context.rng);
+        for (link, open_bytes) in dispersal.unmoved(context.now, PATIENCE) {
+            let Some(peer) = self.links.get(&link) else { continue };
+            if peer.wants_us && (peer.we_choke || peer.uploads.is_busy() || open_bytes == 0) {
+                // It waits for us.
+                self.show_more(link, context);
                 continue;
+            }
+            if let Some(dispersal) = &mut self.dispersal {
+                dispersal.give_way(link);
             }
             for _ in 0..PIECES_FOR_THE_CHOOSY {
                 if self.lure_once(link, context).is_none() {
@@ -95,6 +100,18 @@ impl Torrent {
         }
         if self.dispersal.as_ref().is_some_and(Dispersal::is_needed) {
             context.timers.set_no_later(TimerName::Show, context.now + PATIENCE);
+        }
+    }
+
+    /// A peer told that it has `piece`.
+    pub(super) fn note_copy(&mut self, link: LinkId, piece: PieceIndex, context: &mut Context<'_>) {
+        let Some(dispersal) = &mut self.dispersal else { return };
+        if dispersal.on_have(link, piece, context.now, context.rng) {
+            // Those who had all that was left for them may have more now.
+            let links: Vec<LinkId> = self.links.keys().copied().collect();
+            for link in links {
+                self.show_more(link, context);
+            }
         }
     }
 }
