@@ -27,6 +27,8 @@ pub struct Contender {
     pub since: Moment,
     /// Bytes it gave us lately.
     pub given: u64,
+    /// Whether it keeps to itself what we give it while others wait for that.
+    pub hoards: bool,
 }
 
 /// The node's upload slots.
@@ -127,10 +129,11 @@ fn by_merit(contenders: &[Contender], now: Moment, config: &EngineConfig) -> BTr
 }
 
 /// Less is better. While we miss something: who gave most. While we miss nothing: who is in the middle of
-/// its turn, then who waited longest, last who has had its turn.
+/// its turn, then who waited longest, then who has had its turn, last who passes nothing on.
 fn rank(contender: &Contender, now: Moment, config: &EngineConfig) -> (u64, Moment, LinkId) {
     let turn_over = contender.since + config.slot_turn <= now;
     let first = match (contender.seeding, contender.unchoked) {
+        (true, _) if contender.hoards => 3,
         (false, _) => u64::MAX - contender.given,
         (true, true) if !turn_over => 0,
         (true, false) => 1,

@@ -31,8 +31,8 @@ const STUCK_AFTER: Duration = Duration::from_secs(1);
 const WRITTEN_OFF_AFTER: Duration = Duration::from_secs(5);
 /// Pieces that a peer alone was given before it is asked what became of them.
 const FIRSTS_MIN: u32 = 8;
-/// One in so many of them, at least, somebody else should have by then.
-const SPREAD_MIN: u32 = 4;
+/// How long it has for passing on one of them, at least.
+const PASSED_ON_AFTER: Duration = Duration::from_secs(3);
 
 /// A piece that is to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +62,10 @@ struct Shown {
     taken: BTreeSet<PieceIndex>,
     /// Pieces that it was the first to have.
     firsts: u32,
-    /// How many of them somebody else has had since.
-    spread: u32,
+    /// When it had the first of them.
+    first_at: Option<Moment>,
+    /// Somebody else has had one of them since.
+    passes_on: bool,
     /// It takes nothing of what is chosen for it.
     is_choosy: bool,
     /// When it was last shown something, took something or told of something.
@@ -72,8 +74,9 @@ struct Shown {
 
 impl Shown {
     /// It keeps what it is given to itself.
-    fn hoards(&self) -> bool {
-        self.firsts >= FIRSTS_MIN && self.spread * SPREAD_MIN < self.firsts
+    fn hoards(&self, now: Moment) -> bool {
+        let had_time = self.first_at.is_some_and(|at| at + PASSED_ON_AFTER <= now);
+        had_time && self.firsts >= FIRSTS_MIN && !self.passes_on
     }
 
     fn promised_bytes(&mut self, piece: PieceIndex) -> Option<u32> {
@@ -130,7 +133,8 @@ impl Dispersal {
             ahead_bytes: AHEAD_FLOOR,
             taken: BTreeSet::new(),
             firsts: 0,
-            spread: 0,
+            first_at: None,
+            passes_on: false,
             is_choosy: false,
             moved_at: now,
         };
@@ -159,12 +163,13 @@ impl Dispersal {
         if self.had[at] > 1 {
             let first = self.first[at].take();
             if let Some(first) = first.and_then(|first| self.links.get_mut(&first)) {
-                first.spread += 1;
+                first.passes_on = true;
             }
             return false;
         }
         if was_promised {
             shown.firsts += 1;
+            shown.first_at.get_or_insert(now);
             self.first[at] = Some(link);
         }
         self.nowhere -= 1;
@@ -191,6 +196,9 @@ impl Dispersal {
             let overdue = shown.given.iter().filter(|&(_, &at)| at + WRITTEN_OFF_AFTER <= now);
             let overdue: Vec<PieceIndex> = overdue.map(|(&piece, _)| piece).collect();
             shown.firsts += overdue.len() as u32;
+            if !overdue.is_empty() {
+                shown.first_at.get_or_insert(now);
+            }
             lost.extend(overdue.into_iter().map(|piece| (link, piece)));
         }
         for (link, piece) in lost {
@@ -216,7 +224,7 @@ impl Dispersal {
     /// nothing on gets nothing that nobody else has, as long as there is somebody who might.
     pub fn choose(&self, link: LinkId, now: Moment, rng: &mut EngineRng) -> Option<Choice> {
         let shown = self.links.get(&link)?;
-        if self.nowhere > 0 && shown.hoards() && self.links.values().any(|other| !other.hoards()) {
+        if self.is_kept_from(link, now) {
             return None;
         }
         let piece = self.copies.rarest(&shown.unseen, rng, |_| true)?;
@@ -225,6 +233,13 @@ impl Dispersal {
             return Some(Choice { piece, instead_of: None });
         }
         self.take_over(link, shown).or_else(|| self.double(link, shown, now))
+    }
+
+    /// Whether the link gets nothing that nobody else has, since it would keep that to itself.
+    pub fn is_kept_from(&self, link: LinkId, now: Moment) -> bool {
+        self.nowhere > 0
+            && self.links.get(&link).is_some_and(|shown| shown.hoards(now))
+            && self.links.values().any(|other| !other.hoards(now))
     }
 
     /// A piece of which nothing was handed out to one whose queue is longer than ours would be.
@@ -334,3 +349,6 @@ impl Dispersal {
         self.copies.withdraw(piece);
     }
 }
+
+#[cfg(test)]
+mod tests;

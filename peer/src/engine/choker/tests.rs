@@ -21,6 +21,7 @@ fn contender(link: u64, given: u64) -> Contender {
         unchoked: false,
         since: seconds(0),
         given,
+        hoards: false,
     }
 }
 
@@ -117,4 +118,12 @@ fn free_slots_go_to_the_best_of_those_who_wait() {
     (0..2).for_each(|_| choker.on_unchoked());
     assert!(!choker.has_room(&config));
     assert_eq!(choker.fill(&contenders, seconds(6), &config), []);
+}
+
+#[test]
+fn a_seed_serves_whoever_passes_nothing_on_after_everybody_else() {
+    let seeding = |n: u64| Contender { seeding: true, hoards: n < 3, unchoked: n < 3, ..contender(n, 0) };
+    let contenders: Vec<Contender> = (0..6).map(seeding).collect();
+    let chosen = Choker::default().rechoke(&contenders, seconds(5), &config(3, 0), &mut rng());
+    assert_eq!(links(chosen), [3, 4, 5]);
 }

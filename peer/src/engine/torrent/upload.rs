@@ -180,6 +180,7 @@ impl Torrent {
             unchoked: !peer.we_choke,
             since: peer.slot_since,
             given: peer.down.in_window(now),
+            hoards: self.dispersal.as_ref().is_some_and(|dispersal| dispersal.is_kept_from(link, now)),
         })
     }
 }

@@ -1,0 +1,141 @@
+//! What a first seed shows to whom.
+
+use super::*;
+
+const PIECE: u32 = 64 * 1024;
+const A: LinkId = LinkId(1);
+const B: LinkId = LinkId(2);
+
+fn seconds(seconds: u64) -> Moment {
+    Moment::from_micros(seconds * 1_000_000)
+}
+
+fn rng() -> EngineRng {
+    EngineRng::new([3; 32])
+}
+
+/// A seed of `pieces` pieces with two links.
+fn dispersal(pieces: u32) -> Dispersal {
+    let layout = Arc::new(Layout::single_file(u64::from(pieces) * u64::from(PIECE), PIECE));
+    let mut dispersal = Dispersal::new(layout, &mut rng());
+    dispersal.on_linked(A, seconds(0));
+    dispersal.on_linked(B, seconds(0));
+    dispersal
+}
+
+/// Promises a link as many pieces as are chosen for it, at most `most`.
+fn promise(dispersal: &mut Dispersal, link: LinkId, most: usize, now: Moment) -> Vec<Choice> {
+    let mut rng = rng();
+    let mut choices = Vec::new();
+    while choices.len() < most
+        && let Some(choice) = dispersal.choose(link, now, &mut rng)
+    {
+        if let Some(other) = choice.instead_of {
+            dispersal.take(other, choice.piece, &mut rng);
+        }
+        dispersal.promise(link, choice.piece, now, &mut rng);
+        choices.push(choice);
+    }
+    choices
+}
+
+fn pieces(choices: &[Choice]) -> BTreeSet<PieceIndex> {
+    choices.iter().map(|choice| choice.piece).collect()
+}
+
+/// Hands a whole piece out.
+fn hand(dispersal: &mut Dispersal, link: LinkId, piece: PieceIndex, now: Moment) {
+    for begin in (0..PIECE).step_by(BLOCK_LENGTH as usize) {
+        dispersal.on_handed(link, BlockRef { piece, begin, length: BLOCK_LENGTH }, now);
+    }
+}
+
+#[test]
+fn nobody_is_promised_what_another_is() {
+    let mut dispersal = dispersal(8);
+    let a = pieces(&promise(&mut dispersal, A, 4, seconds(0)));
+    let b = pieces(&promise(&mut dispersal, B, 4, seconds(0)));
+    assert_eq!((a.len(), b.len()), (4, 4));
+    assert!(a.is_disjoint(&b));
+}
+
+#[test]
+fn the_shorter_queue_takes_over_from_the_longer_until_they_are_equal() {
+    let mut dispersal = dispersal(8);
+    promise(&mut dispersal, A, 8, seconds(0));
+    let taken = promise(&mut dispersal, B, 8, seconds(0));
+    assert!(taken.iter().all(|choice| choice.instead_of == Some(A)));
+    assert!((3..=4).contains(&taken.len()), "{taken:?}");
+    for Choice { piece, .. } in taken {
+        assert!(dispersal.allows(B, piece) && !dispersal.allows(A, piece));
+    }
+}
+
+#[test]
+fn nothing_is_given_twice_while_a_piece_is_nowhere() {
+    let mut dispersal = dispersal(2);
+    let first = promise(&mut dispersal, A, 2, seconds(0));
+    for choice in &first {
+        hand(&mut dispersal, A, choice.piece, seconds(0));
+    }
+    assert!(!dispersal.on_have(A, first[0].piece, seconds(1), &mut rng()));
+    assert_eq!(promise(&mut dispersal, B, 2, seconds(1)), vec![]);
+    assert!(dispersal.on_have(A, first[1].piece, seconds(1), &mut rng()), "everything is out");
+    assert_eq!(promise(&mut dispersal, B, 2, seconds(1)).len(), 2);
+}
+
+#[test]
+fn what_was_not_given_before_a_choke_or_an_end_is_free_again() {
+    let mut dispersal = dispersal(4);
+    promise(&mut dispersal, A, 4, seconds(0));
+    dispersal.on_choked(A, &mut rng());
+    assert_eq!(promise(&mut dispersal, B, 4, seconds(0)).len(), 4);
+    dispersal.forget(B, &mut rng());
+    dispersal.on_linked(B, seconds(1));
+    let again = promise(&mut dispersal, B, 4, seconds(1));
+    assert!(again.len() == 4 && again.iter().all(|choice| choice.instead_of.is_none()));
+}
+
+#[test]
+fn what_somebody_hides_does_not_count_as_out() {
+    let mut dispersal = dispersal(1);
+    let piece = promise(&mut dispersal, A, 1, seconds(0))[0].piece;
+    hand(&mut dispersal, A, piece, seconds(0));
+    dispersal.write_off(seconds(4), &mut rng());
+    assert_eq!(promise(&mut dispersal, B, 1, seconds(4)), vec![]);
+    dispersal.write_off(seconds(5), &mut rng());
+    assert_eq!(pieces(&promise(&mut dispersal, B, 1, seconds(5))), [piece].into());
+}
+
+#[test]
+fn who_passes_nothing_on_gets_nothing_new_while_others_might() {
+    let mut dispersal = dispersal(64);
+    for choice in promise(&mut dispersal, A, FIRSTS_MIN as usize, seconds(0)) {
+        hand(&mut dispersal, A, choice.piece, seconds(0));
+        dispersal.on_have(A, choice.piece, seconds(0), &mut rng());
+    }
+    assert!(dispersal.choose(A, seconds(2), &mut rng()).is_some());
+    assert_eq!(dispersal.choose(A, seconds(3), &mut rng()), None);
+    let passed_on = (0..64).map(PieceIndex).find(|piece| dispersal.had[piece.0 as usize] == 1);
+    dispersal.on_have(B, passed_on.expect("A has some"), seconds(3), &mut rng());
+    assert!(dispersal.choose(A, seconds(3), &mut rng()).is_some());
+}
+
+#[test]
+fn more_is_shown_ahead_to_who_runs_dry_and_no_more_than_it_takes_in_a_while() {
+    let mut dispersal = dispersal(4096);
+    let shown = |dispersal: &mut Dispersal| {
+        let before = dispersal.links[&A].open_bytes;
+        while dispersal.has_room(A) {
+            promise(dispersal, A, 1, seconds(0));
+        }
+        dispersal.links[&A].open_bytes - before
+    };
+    assert_eq!(shown(&mut dispersal), AHEAD_FLOOR);
+    dispersal.on_dry(A, 1_000_000_000);
+    assert_eq!(shown(&mut dispersal), AHEAD_FLOOR);
+    for _ in 0..40 {
+        dispersal.on_dry(A, 1_000_000);
+    }
+    assert_eq!(dispersal.links[&A].ahead_bytes, 2_000_000);
+}
