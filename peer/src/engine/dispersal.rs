@@ -1,9 +1,9 @@
 //! What a first seed shows to whom, so that it gives every piece once before it gives any piece twice.
 //!
 //! BEP 16 without its waiting: the seed hides what it has and shows each peer some pieces ahead of what that
-//! peer takes, always those of which there are fewest copies. A piece shown counts as a copy, so no two peers
-//! are shown the same one while a piece is left that nobody has; they get it from each other. Towards the end a peer that could take more
-//! takes over what another would be given later.
+//! peer takes, always those of which there are fewest copies. A piece promised counts as a copy, so no two
+//! peers are promised the same one while a piece is left that nobody has; they get it from each other. Towards
+//! the end a peer that could take more takes over what another would be given later.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,7 +26,6 @@ const AHEAD_CEILING: u64 = 32 * 1024 * 1024;
 const AHEAD_SECONDS: u64 = 2;
 /// A link that was handed nothing for this long may keep what it was promised for much longer.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
-
 /// A peer that was given a piece and does not tell that it has it for this long hides it or lost it.
 const WRITTEN_OFF_AFTER: Duration = Duration::from_secs(5);
 /// Pieces that a peer alone was given before it is asked what became of them.
@@ -52,10 +51,10 @@ struct Shown {
     has: Bitfield,
     /// Pieces that it is being given or was given and has not told to have: bytes still to be handed out.
     promised: BTreeMap<PieceIndex, u32>,
-    /// The sum of those.
-    open_bytes: u64,
-    /// When the last of those was handed out of which nothing is left.
+    /// When the last of each was handed out, of those of which nothing is left.
     given: BTreeMap<PieceIndex, Moment>,
+    /// Bytes promised and still to be handed out.
+    open_bytes: u64,
     /// How many of those there should be.
     ahead_bytes: u64,
     /// Pieces that others took over from it.
@@ -265,7 +264,7 @@ impl Dispersal {
     /// Whether the link may be given `piece`, which it asks for: not what somebody else took over while a
     /// piece is left that nobody has.
     pub fn allows(&self, link: LinkId, piece: PieceIndex) -> bool {
-        let was_taken = |shown: &Shown| shown.taken.contains(&piece);
+        let was_taken = |shown: &Shown| !shown.is_choosy && shown.taken.contains(&piece);
         self.nowhere == 0 || !self.links.get(&link).is_some_and(was_taken)
     }
 
@@ -344,9 +343,17 @@ impl Dispersal {
         }
     }
 
-    /// We have `piece` no more.
-    pub fn on_lost(&mut self, piece: PieceIndex) {
+    /// We have `piece` no more: nobody is given it, and nobody waits for it to be out.
+    pub fn on_lost(&mut self, piece: PieceIndex, rng: &mut EngineRng) {
         self.copies.withdraw(piece);
+        let links: Vec<LinkId> = self.links.keys().copied().collect();
+        for link in links {
+            self.retract(link, piece, rng);
+        }
+        // As if somebody had it who never leaves.
+        let had = &mut self.had[piece.0 as usize];
+        *had += 1;
+        self.nowhere -= u32::from(*had == 1);
     }
 }
 

@@ -127,7 +127,7 @@ impl Torrent {
         self.bytes_done -= u64::from(self.layout.content_size(piece));
         self.refuse_waiting(piece, context);
         if let Some(dispersal) = &mut self.dispersal {
-            dispersal.on_lost(piece);
+            dispersal.on_lost(piece, context.rng);
         }
         if self.aim == Aim::Serve {
             return;

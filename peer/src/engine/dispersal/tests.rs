@@ -97,6 +97,20 @@ fn what_was_not_given_before_a_choke_or_an_end_is_free_again() {
 }
 
 #[test]
+fn a_piece_that_is_lost_is_not_waited_for() {
+    let mut dispersal = dispersal(2);
+    let promised = promise(&mut dispersal, A, 2, seconds(0));
+    let [lost, kept] = [promised[0].piece, promised[1].piece];
+    dispersal.on_lost(lost, &mut rng());
+    hand(&mut dispersal, A, kept, seconds(0));
+    dispersal.on_have(A, kept, seconds(1), &mut rng());
+    assert_eq!(pieces(&promise(&mut dispersal, B, 2, seconds(1))), [kept].into());
+    dispersal.on_have(B, lost, seconds(2), &mut rng());
+    dispersal.forget(B, &mut rng());
+    assert_eq!(dispersal.nowhere, 0);
+}
+
+#[test]
 fn what_somebody_hides_does_not_count_as_out() {
     let mut dispersal = dispersal(1);
     let piece = promise(&mut dispersal, A, 1, seconds(0))[0].piece;
