@@ -46,6 +46,8 @@ pub struct EngineConfig {
     /// Most bytes requested ahead over all links, but for one block that a link without requests may always
     /// ask for: what the disk may have to catch up with.
     pub requested_bytes: u64,
+    /// Least bytes requested ahead over all links of one torrent, whatever its rate.
+    pub in_flight_floor_bytes: u64,
     /// Time that the requests in flight cover beyond twice the bare delay, so that hiccups do not drain
     /// the pipeline.
     pub pipeline_slack: Duration,
@@ -86,6 +88,7 @@ impl Default for EngineConfig {
             pipeline_floor_bytes: 32 * u64::from(BLOCK_LENGTH),
             pipeline_ceiling_bytes: 16 * 1024 * 1024,
             requested_bytes: 64 * 1024 * 1024,
+            in_flight_floor_bytes: 2 * 1024 * 1024,
             pipeline_slack: Duration::from_millis(200),
             snub_after: Duration::from_secs(10),
             withdraw_after: Duration::from_secs(30),

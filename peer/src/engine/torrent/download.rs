@@ -14,6 +14,8 @@ use super::super::timers::TimerName;
 use super::Torrent;
 use samara_proto::moment::Moment;
 
+/// What is in flight over all links may take this long to come.
+const DOWNLINK_SECONDS: u64 = 3;
 /// Between two looks for requests that take too long.
 pub const REQUESTS_INTERVAL: Duration = Duration::from_secs(1);
 /// Asking a second peer must promise to be at least twice as fast, and by this much.
@@ -34,10 +36,12 @@ impl Torrent {
         let share = context.ahead.share(context.config.requested_bytes);
         let agreed = peer.traits.request_length.min(context.config.request_length);
         let max_blocks = peer.pipeline.request_blocks(target.min(share), agreed);
+        let mut room = self.downlink_room(context);
         loop {
             let Some(peer) = self.links.get(&link) else { return };
             let share = context.ahead.share(context.config.requested_bytes);
-            if !has_room(peer, target.min(share), max_blocks) {
+            let is_idle = peer.requests.is_empty();
+            if !has_room(peer, target.min(share), max_blocks) || (room == 0 && !is_idle) {
                 self.hungry.remove(&link);
                 return;
             }
@@ -50,7 +54,17 @@ impl Torrent {
                 return;
             };
             self.request(link, block, context);
+            room = room.saturating_sub(u64::from(block.length));
         }
+    }
+
+    /// How much more may be in flight over all links: what waits in front of a slow downlink only makes
+    /// those who sent it look slow.
+    fn downlink_room(&self, context: &Context<'_>) -> u64 {
+        let bound =
+            (self.down.rate(context.now) * DOWNLINK_SECONDS).max(context.config.in_flight_floor_bytes);
+        let in_flight: u64 = self.links.values().map(|peer| peer.requests.bytes()).sum();
+        bound.saturating_sub(in_flight)
     }
 
     /// A request that others were asked for, for a link that has nothing else to do. One at a time, and no
