@@ -5,7 +5,7 @@
 //! peers are promised the same one while a piece is left that nobody has; they get it from each other. Towards
 //! the end a peer that could take more takes over what another would be given later.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ const AHEAD_CEILING: u64 = 32 * 1024 * 1024;
 const AHEAD_SECONDS: u64 = 2;
 /// A link that was handed nothing for this long may keep what it was promised for much longer.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
+/// What was taken over from a link is kept from it for so long: it should come from who took it over.
+const TAKEN_FOR: Duration = Duration::from_secs(3);
 /// A peer that was given a piece and does not tell that it has it for this long hides it or lost it.
 const WRITTEN_OFF_AFTER: Duration = Duration::from_secs(5);
 /// Pieces that a peer alone was given before it is asked what became of them.
@@ -57,8 +59,8 @@ struct Shown {
     open_bytes: u64,
     /// How many of those there should be.
     ahead_bytes: u64,
-    /// Pieces that others took over from it.
-    taken: BTreeSet<PieceIndex>,
+    /// Pieces that others took over from it, and when.
+    taken: BTreeMap<PieceIndex, Moment>,
     /// Pieces that it was the first to have.
     firsts: u32,
     /// When it had the first of them.
@@ -130,7 +132,7 @@ impl Dispersal {
             given: BTreeMap::new(),
             open_bytes: 0,
             ahead_bytes: AHEAD_FLOOR,
-            taken: BTreeSet::new(),
+            taken: BTreeMap::new(),
             firsts: 0,
             first_at: None,
             passes_on: false,
@@ -140,9 +142,9 @@ impl Dispersal {
         self.links.insert(link, shown);
     }
 
-    /// Whether there is a link that was not shown everything.
+    /// Whether there is a link that lacks something.
     pub fn is_needed(&self) -> bool {
-        self.links.values().any(|shown| !shown.unseen.is_empty())
+        self.links.values().any(|shown| !shown.has.is_full())
     }
 
     /// The link's peer told that it has `piece`. Whether it was the last that nobody had.
@@ -188,10 +190,17 @@ impl Dispersal {
         }
     }
 
-    /// What was given long ago to somebody who does not tell that he has it is free for others.
+    /// What was given long ago to somebody who does not tell that he has it is free for others, and what was
+    /// taken over from a link that still lacks it may be shown to it again.
     pub fn write_off(&mut self, now: Moment, rng: &mut EngineRng) {
         let mut lost = Vec::new();
         for (&link, shown) in &mut self.links {
+            while let Some((&piece, _)) = shown.taken.iter().find(|&(_, &at)| at + TAKEN_FOR <= now) {
+                shown.taken.remove(&piece);
+                if !shown.has.get(piece) && !shown.promised.contains_key(&piece) {
+                    shown.unseen.set(piece);
+                }
+            }
             let overdue = shown.given.iter().filter(|&(_, &at)| at + WRITTEN_OFF_AFTER <= now);
             let overdue: Vec<PieceIndex> = overdue.map(|(&piece, _)| piece).collect();
             shown.firsts += overdue.len() as u32;
@@ -261,11 +270,12 @@ impl Dispersal {
         Some(Choice { piece: *piece, instead_of: None })
     }
 
-    /// Whether the link may be given `piece`, which it asks for: not what somebody else took over while a
-    /// piece is left that nobody has.
+    /// Whether the link may be given `piece`, which it asks for: not what somebody else took over, and has or
+    /// is still to be given, while a piece is left that nobody has.
     pub fn allows(&self, link: LinkId, piece: PieceIndex) -> bool {
-        let was_taken = |shown: &Shown| !shown.is_choosy && shown.taken.contains(&piece);
-        self.nowhere == 0 || !self.links.get(&link).is_some_and(was_taken)
+        let was_taken = |shown: &Shown| !shown.is_choosy && shown.taken.contains_key(&piece);
+        // We count as one.
+        self.nowhere == 0 || self.copies.count(piece) == 1 || !self.links.get(&link).is_some_and(was_taken)
     }
 
     /// Chooses a piece that the link cannot know of, to make it want something.
@@ -291,10 +301,10 @@ impl Dispersal {
     }
 
     /// Somebody else is to be given `piece` instead of the link.
-    pub fn take(&mut self, link: LinkId, piece: PieceIndex, rng: &mut EngineRng) {
+    pub fn take(&mut self, link: LinkId, piece: PieceIndex, now: Moment, rng: &mut EngineRng) {
         self.retract(link, piece, rng);
         if let Some(shown) = self.links.get_mut(&link) {
-            shown.taken.insert(piece);
+            shown.taken.insert(piece, now);
         }
     }
 

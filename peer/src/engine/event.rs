@@ -75,6 +75,8 @@ pub struct PeerTraits {
     pub request_length: u32,
     /// How many requests it is willing to queue.
     pub request_queue: u32,
+    /// It has everything, whatever it shows (BEP 21).
+    pub upload_only: bool,
 }
 
 /// The part of the wire's messages that the engine hears and speaks. Content bytes, metadata and

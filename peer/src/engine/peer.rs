@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     fn peer() -> Peer {
-        let traits = PeerTraits { fast: true, request_length: 0, request_queue: 0 };
+        let traits = PeerTraits { fast: true, request_length: 0, request_queue: 0, upload_only: false };
         Peer::new(PeerKey(1), traits, 10, Moment::ZERO)
     }
 

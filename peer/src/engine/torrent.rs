@@ -156,7 +156,7 @@ impl Torrent {
         for (&link, peer) in &mut self.links {
             let has_it = peer.has.get(piece);
             // A seed is told all the same: who gives decides better if it knows what is where.
-            if !has_it || peer.has.is_full() {
+            if !has_it || peer.has.is_full() || peer.traits.upload_only {
                 context.send(link, PeerMessage::Have(piece));
             }
             if has_it && self.aim == Aim::Fetch {

@@ -1,5 +1,7 @@
 //! What a first seed shows to whom.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 const PIECE: u32 = 64 * 1024;
@@ -31,7 +33,7 @@ fn promise(dispersal: &mut Dispersal, link: LinkId, most: usize, now: Moment) ->
         && let Some(choice) = dispersal.choose(link, now, &mut rng)
     {
         if let Some(other) = choice.instead_of {
-            dispersal.take(other, choice.piece, &mut rng);
+            dispersal.take(other, choice.piece, now, &mut rng);
         }
         dispersal.promise(link, choice.piece, now, &mut rng);
         choices.push(choice);
@@ -69,6 +71,22 @@ fn the_shorter_queue_takes_over_from_the_longer_until_they_are_equal() {
     for Choice { piece, .. } in taken {
         assert!(dispersal.allows(B, piece) && !dispersal.allows(A, piece));
     }
+}
+
+#[test]
+fn what_was_taken_over_by_somebody_who_left_is_shown_again() {
+    let mut dispersal = dispersal(8);
+    promise(&mut dispersal, A, 8, seconds(0));
+    let taken = pieces(&promise(&mut dispersal, B, 8, seconds(0)));
+    dispersal.write_off(seconds(3), &mut rng());
+    for (link, piece) in [(A, 7), (B, 0)] {
+        let block = BlockRef { piece: PieceIndex(piece), begin: 0, length: BLOCK_LENGTH };
+        dispersal.on_handed(link, block, seconds(3));
+    }
+    assert_eq!(promise(&mut dispersal, A, 8, seconds(3)), vec![], "B is to be given them");
+    dispersal.forget(B, &mut rng());
+    assert!(taken.iter().all(|&piece| dispersal.allows(A, piece)));
+    assert_eq!(pieces(&promise(&mut dispersal, A, 8, seconds(3))), taken);
 }
 
 #[test]

@@ -49,7 +49,8 @@ pub(super) struct HostSpec {
 
 impl HostSpec {
     pub(super) fn leech(up: u64) -> Self {
-        let traits = PeerTraits { fast: true, request_length: BLOCK_LENGTH, request_queue: 1024 };
+        let traits =
+            PeerTraits { fast: true, request_length: BLOCK_LENGTH, request_queue: 1024, upload_only: false };
         Self { up, seed: false, corrupts: false, config: EngineConfig::default(), traits }
     }
 

@@ -260,7 +260,7 @@ fn any_input() -> impl Strategy<Value = Input> {
             peer: PeerKey(peer),
             link,
             direction: Direction::Inbound,
-            traits: PeerTraits { fast, request_length: 40_000, request_queue: 9 },
+            traits: PeerTraits { fast, request_length: 40_000, request_queue: 9, upload_only: false },
         }),
         1 => link().prop_map(|link| Input::Disconnected { link }),
         12 => (link(), any_message()).prop_map(|(link, message)| Input::Received { link, message }),

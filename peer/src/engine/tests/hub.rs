@@ -18,7 +18,8 @@ use crate::engine::event::{
 
 const A: TorrentId = TorrentId(1);
 const B: TorrentId = TorrentId(2);
-const TRAITS: PeerTraits = PeerTraits { fast: true, request_length: BLOCK_LENGTH, request_queue: 50 };
+const TRAITS: PeerTraits =
+    PeerTraits { fast: true, request_length: BLOCK_LENGTH, request_queue: 50, upload_only: false };
 
 struct Hub {
     engine: Engine,

@@ -49,7 +49,7 @@ fn a_far_seed_fills_the_link_too() {
 
 #[test]
 fn long_requests_are_used_where_they_are_agreed() {
-    let traits = PeerTraits { fast: true, request_length: 1 << 20, request_queue: 1024 };
+    let traits = PeerTraits { fast: true, request_length: 1 << 20, request_queue: 1024, upload_only: false };
     let specs = [HostSpec::seed(100_000_000), HostSpec::leech(100_000_000)];
     let specs = specs.into_iter().map(|spec| HostSpec { traits, ..spec }).collect();
     let mut world = swarm(32 * MIB + 12_345, millis(1), specs);
@@ -60,7 +60,7 @@ fn long_requests_are_used_where_they_are_agreed() {
 
 #[test]
 fn peers_without_the_fast_extension_are_served_too() {
-    let traits = PeerTraits { fast: false, request_length: 0, request_queue: 250 };
+    let traits = PeerTraits { fast: false, request_length: 0, request_queue: 250, upload_only: false };
     let specs = [HostSpec::seed(5_000_000), HostSpec::leech(5_000_000), HostSpec::leech(5_000_000)];
     let specs = specs.into_iter().map(|spec| HostSpec { traits, ..spec }).collect();
     let mut world = swarm(16 * MIB, millis(10), specs);
@@ -196,4 +196,23 @@ fn a_lost_piece_is_fetched_again_but_not_by_a_seed() {
     world.tell(1, Input::PieceLost { torrent: TORRENT, piece });
     world.run(Duration::from_secs(60), |_| false);
     assert_eq!(world.hosts[1].received, 0);
+}
+
+#[test]
+fn who_is_left_alone_with_the_seed_gets_what_others_took_along() {
+    let up = 4_000_000;
+    let mut world = swarm(16 * MIB, millis(10), vec![HostSpec::seed(up), HostSpec::leech(up)]);
+    let mut left = vec![1];
+    for wait in [700, 900, 300] {
+        world.run(millis(wait), |_| false);
+        left.push(world.add_host(HostSpec::leech(up)));
+        world.introduce_all();
+    }
+    while let Some(&last) = left.last() {
+        let done = |world: &World| left.iter().copied().find(|&host| world.hosts[host].disk.is_full());
+        assert!(world.run(Duration::from_secs(30), |world| done(world).is_some()), "{last} is stuck");
+        let gone = done(&world).unwrap();
+        world.kill(gone);
+        left.retain(|&host| host != gone);
+    }
 }

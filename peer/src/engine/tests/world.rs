@@ -13,7 +13,8 @@ use samara_proto::moment::Moment;
 use super::host::{Frame, Host, HostSpec};
 use crate::engine::Engine;
 use crate::engine::event::{
-    Aim, Content, Direction, Input, LinkId, Output, PeerKey, PeerMessage, Source, TorrentId, Verdict,
+    Aim, Content, Direction, Input, LinkId, Output, PeerKey, PeerMessage, PeerTraits, Source, TorrentId,
+    Verdict,
 };
 
 pub(super) const TORRENT: TorrentId = TorrentId(7);
@@ -306,7 +307,8 @@ impl World {
         self.links.insert(link, (host, other));
         for (end, peer, direction) in [(other, host, Direction::Inbound), (host, other, Direction::Outbound)]
         {
-            let traits = self.hosts[peer].spec.traits;
+            let upload_only = self.hosts[peer].disk.is_full();
+            let traits = PeerTraits { upload_only, ..self.hosts[peer].spec.traits };
             let peer = PeerKey(peer as u64);
             let fact = Input::Connected { torrent, peer, link, direction, traits };
             self.schedule(end, self.latency * 2, Event::Fact(fact));

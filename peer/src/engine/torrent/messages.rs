@@ -85,7 +85,11 @@ impl Torrent {
         let Some(peer) = self.links.get_mut(&link) else { return };
         if !peer.has.set(piece) {
             if !peer.afford(context.now, 1) {
-                self.offend(link, Offence::MessageFlood, context);
+                return self.offend(link, Offence::MessageFlood, context);
+            }
+            // Who says so again takes back that it refused.
+            if peer.refused.remove(&piece).is_some() {
+                self.refill(link, context);
             }
             return;
         }

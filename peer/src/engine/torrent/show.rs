@@ -58,7 +58,7 @@ impl Torrent {
             && let Some(Choice { piece, instead_of }) = dispersal.choose(link, context.now, context.rng)
         {
             if let Some(other) = instead_of {
-                dispersal.take(other, piece, context.rng);
+                dispersal.take(other, piece, context.now, context.rng);
             }
             dispersal.promise(link, piece, context.now, context.rng);
             context.send(link, PeerMessage::Have(piece));

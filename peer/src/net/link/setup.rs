@@ -64,6 +64,7 @@ impl Established {
         PeerTraits {
             fast: self.fast,
             request_length: self.remote.longest_request(),
+            upload_only: self.remote.upload_only == Some(true),
             request_queue: self.remote.reqq.unwrap_or(250).clamp(1, REQUEST_QUEUE),
         }
     }

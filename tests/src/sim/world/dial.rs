@@ -30,8 +30,12 @@ const GOSSIP_PEERS: usize = 10;
 const WINDOW_ROUND_TRIPS: f64 = 2.0;
 
 /// What every host offers.
-const TRAITS: PeerTraits =
-    PeerTraits { fast: true, request_length: REQUEST_LENGTH, request_queue: REQUEST_QUEUE };
+const TRAITS: PeerTraits = PeerTraits {
+    fast: true,
+    request_length: REQUEST_LENGTH,
+    request_queue: REQUEST_QUEUE,
+    upload_only: false,
+};
 
 impl World {
     pub(super) fn dial(&mut self, host: HostNo, to: HostNo) {
@@ -72,11 +76,13 @@ impl World {
         self.links.push(link);
         self.pairs.insert(pair, number);
         for (end, peer, direction) in [(to, host, Direction::Inbound), (host, to, Direction::Outbound)] {
+            let upload_only = self.engine(peer).is_some_and(|engine| engine.is_complete(TORRENT));
+            let traits = PeerTraits { upload_only, ..TRAITS };
             let host = &mut self.hosts[end as usize];
             host.links.push(number);
             host.counts.control += u64::from(HANDSHAKE_BYTES);
             let (torrent, peer, link) = (TORRENT, PeerKey(u64::from(peer)), LinkId(u64::from(number)));
-            self.fact(end, Input::Connected { torrent, peer, link, direction, traits: TRAITS });
+            self.fact(end, Input::Connected { torrent, peer, link, direction, traits });
         }
         for side in [0, 1] {
             self.offer(pipe_no(number, side));
