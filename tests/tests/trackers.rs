@@ -122,10 +122,11 @@ async fn a_swarm_comes_together_by_a_udp_tracker_alone() {
     let trackers = std::slice::from_ref(&url);
     let giver = cluster.node_with("giver", TRACKER).await;
     seed(&giver, &metainfo, &cluster.path(""), trackers).await;
-    for name in ["one", "two"] {
+    for (before, name) in [(0, "one"), (1, "two")] {
         let node = cluster.node_with(name, TRACKER).await;
         let source = bare_magnet(metainfo.info_hashes());
         let mut torrent = add(&node, source, &cluster.path(name), Role::Get, &[], trackers).await;
+        assert_eq!(scrape(&url, &metainfo).await.downloaded, before);
         let completed = finish(&mut torrent, TRANSFER).await;
         assert_eq!(
             completed.bytes_from.iter().map(|(source, _)| *source).collect::<Vec<_>>(),
@@ -136,6 +137,11 @@ async fn a_swarm_comes_together_by_a_udp_tracker_alone() {
         assert_eq!(difference.expect("readable"), None);
         node.shutdown().await;
         wait_counted(&url, &metainfo, 1, 0).await;
+        assert_eq!(
+            scrape(&url, &metainfo).await.downloaded,
+            before + 1,
+            "it left as soon as it had everything"
+        );
     }
 }
 

@@ -150,6 +150,8 @@ pub struct Announcer {
 pub struct Completion {
     /// Something was missing since a tracker was last told.
     was_missing: bool,
+    /// It was once complete by what was downloaded.
+    has_come: bool,
     /// Nothing is missing any more, and no tracker was told yet.
     is_news: bool,
 }
@@ -178,12 +180,21 @@ impl Announcer {
             if !self.pause(asked, pace, due_if_lonely).await {
                 break;
             }
-            let completion = &mut self.completion;
-            if completion.was_missing && self.figures.completeness() == Completeness::Whole {
-                *completion = Completion { was_missing: false, is_news: true };
-            }
+            self.note_completion();
         }
+        self.note_completion();
         self.say_goodbye().await;
+    }
+
+    /// Takes note of a download that has ended.
+    fn note_completion(&mut self) {
+        let completion = &mut self.completion;
+        // What comes fast was never seen to be missing.
+        let came_fast = !completion.has_come && self.figures.downloaded.load(Ordering::Relaxed) > 0;
+        let is_whole = self.figures.completeness() == Completeness::Whole;
+        if (completion.was_missing || came_fast) && is_whole {
+            *completion = Completion { was_missing: false, has_come: true, is_news: true };
+        }
     }
 
     /// Asks one tracker after the other until one is of use, and gives the pace that it asks for. One that lets
@@ -300,7 +311,13 @@ impl Announcer {
     /// costs nothing: the entry expires.
     async fn say_goodbye(&self) {
         let told = self.trackers.trackers().filter(|tracker| tracker.is_told);
-        let goodbyes = told.map(|tracker| self.announce(tracker, Event::Stopped));
+        let goodbyes = told.map(async |tracker| {
+            if self.completion.is_news {
+                // Whether it is heard or not, we go.
+                let _ = self.announce(tracker, Event::Completed).await;
+            }
+            self.announce(tracker, Event::Stopped).await
+        });
         goodbyes.collect::<FuturesUnordered<_>>().map(drop).collect::<()>().await;
     }
 
