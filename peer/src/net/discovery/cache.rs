@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use libp2p::{Multiaddr, PeerId};
 use samara_proto::bencode::{self, Limits};
@@ -49,6 +50,9 @@ pub fn load(path: &Path, now_secs: u64) -> Vec<CachedPeer> {
 /// # Errors
 /// If the file system refuses.
 pub fn save(path: &Path, peers: Vec<CachedPeer>, now_secs: u64) -> io::Result<()> {
+    // Two at once would take the new file from under each other, and one would forget what the other learnt.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     write_whole(path, &encode(&merged([peers, load(path, now_secs)], now_secs)))
 }
 
@@ -129,6 +133,19 @@ mod tests {
         save(&path, vec![first.clone()], NOW).expect("saved");
         save(&path, vec![second.clone()], NOW).expect("saved");
         assert_eq!(load(&path, NOW), [second, first]);
+    }
+
+    #[test]
+    fn those_who_save_at_once_lose_nothing() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("dht/nodes");
+        std::thread::scope(|scope| {
+            for port in 1..=8 {
+                let path = &path;
+                scope.spawn(move || save(path, vec![peer(port, NOW)], NOW).expect("saved"));
+            }
+        });
+        assert_eq!(load(&path, NOW).len(), 8);
     }
 
     #[test]
