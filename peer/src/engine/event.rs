@@ -1,5 +1,7 @@
 //! The engine's whole interface: every fact that goes in and every order that comes out.
 
+mod wire;
+
 use std::sync::Arc;
 
 use samara_proto::bitfield::Bitfield;

@@ -11,7 +11,6 @@ use libp2p::{Multiaddr, PeerId, Stream};
 use samara_proto::infohash::InfoHash;
 use samara_proto::layout::BlockRef;
 use samara_proto::moment::Moment;
-use samara_proto::wire::message::Message;
 
 use super::autonomy::Sightings;
 use super::exchange::Exchange;
@@ -483,7 +482,7 @@ impl NodeLoop {
 
     pub(super) fn send(&mut self, link: LinkId, message: PeerMessage) -> Option<Input> {
         let entry = self.links.get(&link)?;
-        if entry.link.send(on_wire(message)).is_err() {
+        if entry.link.send(message.into()).is_err() {
             tracing::debug!(link = link.0, "the remote reads too slowly");
             return self.drop_link(link);
         }
@@ -519,24 +518,5 @@ impl NodeLoop {
         if let Some(fact) = self.drop_link(link) {
             self.drive(fact);
         }
-    }
-}
-
-/// The engine's message as a wire message.
-fn on_wire(message: PeerMessage) -> Message {
-    match message {
-        PeerMessage::Choke => Message::Choke,
-        PeerMessage::Unchoke => Message::Unchoke,
-        PeerMessage::Interested => Message::Interested,
-        PeerMessage::NotInterested => Message::NotInterested,
-        PeerMessage::Have(piece) => Message::Have(piece),
-        PeerMessage::Bitfield(bits) => Message::Bitfield(bits.to_wire()),
-        PeerMessage::HaveAll => Message::HaveAll,
-        PeerMessage::HaveNone => Message::HaveNone,
-        PeerMessage::Request(block) => Message::Request(block),
-        PeerMessage::Cancel(block) => Message::Cancel(block),
-        PeerMessage::Reject(block) => Message::Reject(block),
-        PeerMessage::Suggest(piece) => Message::Suggest(piece),
-        PeerMessage::AllowedFast(piece) => Message::AllowedFast(piece),
     }
 }

@@ -1,7 +1,6 @@
 //! What a message weighs on the wire, by the production codec, and that it survives the way.
 
 use samara_peer::engine::event::PeerMessage;
-use samara_proto::bitfield::Bitfield;
 use samara_proto::limits::REQUEST_LENGTH;
 use samara_proto::wire::codec::{FrameLimits, LENGTH_PREFIX, PieceHeader, check_head, frame_length};
 use samara_proto::wire::message::Message;
@@ -34,7 +33,7 @@ impl Scales {
     /// What became of the message, if it does not come out of the codec as it went in.
     pub fn weigh(&mut self, message: &PeerMessage) -> Result<u32, String> {
         self.buffer.clear();
-        on_wire(message).encode(&mut self.buffer);
+        Message::from(message.clone()).encode(&mut self.buffer);
         if self.until_decode == 0 {
             self.until_decode = self.decode_every;
             let back = self.decode();
@@ -53,51 +52,16 @@ impl Scales {
             return None;
         }
         check_head(length, *body.first()?, &self.limits).ok()?;
-        from_wire(Message::decode(body, &self.limits).ok()?, self.pieces)
+        PeerMessage::from_wire(Message::decode(body, &self.limits).ok()?, self.pieces).ok()?
     }
-}
-
-fn on_wire(message: &PeerMessage) -> Message {
-    match message {
-        PeerMessage::Choke => Message::Choke,
-        PeerMessage::Unchoke => Message::Unchoke,
-        PeerMessage::Interested => Message::Interested,
-        PeerMessage::NotInterested => Message::NotInterested,
-        PeerMessage::Have(piece) => Message::Have(*piece),
-        PeerMessage::Bitfield(has) => Message::Bitfield(has.to_wire()),
-        PeerMessage::HaveAll => Message::HaveAll,
-        PeerMessage::HaveNone => Message::HaveNone,
-        PeerMessage::Request(block) => Message::Request(*block),
-        PeerMessage::Cancel(block) => Message::Cancel(*block),
-        PeerMessage::Reject(block) => Message::Reject(*block),
-        PeerMessage::Suggest(piece) => Message::Suggest(*piece),
-        PeerMessage::AllowedFast(piece) => Message::AllowedFast(*piece),
-    }
-}
-
-fn from_wire(message: Message, pieces: u32) -> Option<PeerMessage> {
-    Some(match message {
-        Message::Choke => PeerMessage::Choke,
-        Message::Unchoke => PeerMessage::Unchoke,
-        Message::Interested => PeerMessage::Interested,
-        Message::NotInterested => PeerMessage::NotInterested,
-        Message::Have(piece) => PeerMessage::Have(piece),
-        Message::Bitfield(bits) => PeerMessage::Bitfield(Bitfield::from_wire(&bits, pieces).ok()?),
-        Message::HaveAll => PeerMessage::HaveAll,
-        Message::HaveNone => PeerMessage::HaveNone,
-        Message::Request(block) => PeerMessage::Request(block),
-        Message::Cancel(block) => PeerMessage::Cancel(block),
-        Message::Reject(block) => PeerMessage::Reject(block),
-        Message::Suggest(piece) => PeerMessage::Suggest(piece),
-        Message::AllowedFast(piece) => PeerMessage::AllowedFast(piece),
-        _ => return None,
-    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use samara_proto::bitfield::Bitfield;
     use samara_proto::layout::{BlockRef, PieceIndex};
+
+    use super::*;
 
     #[test]
     fn messages_weigh_what_bep_3_says() {

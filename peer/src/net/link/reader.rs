@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use libp2p::PeerId;
-use samara_proto::bitfield::Bitfield;
 use samara_proto::moment::Moment;
 use samara_proto::wire::extension::PexError;
 use samara_proto::wire::message::Message;
@@ -78,6 +77,7 @@ async fn read_all(
     let mut unexpected = 0;
     let answers = Arc::new(Semaphore::new(ANSWERS));
     let mut ear = Ear { since: Instant::now(), inbox: Inbox::new(Moment::ZERO) };
+    let pieces = shared.metainfo.layout().piece_count();
     loop {
         let next = reader.next(&shared.limits, |block| shared.answered(block));
         match timeout(SILENCE, next).await.map_err(|_| End::Silent)?? {
@@ -107,7 +107,9 @@ async fn read_all(
                     let permit = timeout(SILENCE, answers.clone().acquire_owned()).await;
                     let permit = permit.map_err(|_| End::Silent)?.expect("nobody closes it");
                     orders.send(Order::Answer(answer, permit)).await.map_err(|_| End::NodeGone)?;
-                } else if let Some(fact) = for_engine(message, shared)? {
+                } else if let Some(fact) =
+                    PeerMessage::from_wire(message, pieces).map_err(|_| End::Bitfield)?
+                {
                     shared.report(LinkEvent::Received(fact)).await?;
                 }
             }
@@ -130,34 +132,4 @@ impl Ear {
             Err(PexFlood) => Err(End::PexFlood),
         }
     }
-}
-
-/// The engine's view of a message, if it is the engine's business.
-fn for_engine(message: Message, shared: &Shared) -> Result<Option<PeerMessage>, End> {
-    Ok(Some(match message {
-        Message::Choke => PeerMessage::Choke,
-        Message::Unchoke => PeerMessage::Unchoke,
-        Message::Interested => PeerMessage::Interested,
-        Message::NotInterested => PeerMessage::NotInterested,
-        Message::Have(piece) => PeerMessage::Have(piece),
-        Message::Bitfield(bytes) => {
-            let pieces = shared.metainfo.layout().piece_count();
-            PeerMessage::Bitfield(Bitfield::from_wire(&bytes, pieces).map_err(|_| End::Bitfield)?)
-        }
-        Message::HaveAll => PeerMessage::HaveAll,
-        Message::HaveNone => PeerMessage::HaveNone,
-        Message::Request(block) => PeerMessage::Request(block),
-        Message::Cancel(block) => PeerMessage::Cancel(block),
-        Message::Reject(block) => PeerMessage::Reject(block),
-        Message::Suggest(piece) => PeerMessage::Suggest(piece),
-        Message::AllowedFast(piece) => PeerMessage::AllowedFast(piece),
-        Message::KeepAlive
-        | Message::Piece { .. }
-        | Message::Port(_)
-        | Message::Extended { .. }
-        | Message::HashRequest(_)
-        | Message::Hashes { .. }
-        | Message::HashReject(_)
-        | Message::Unknown { .. } => return Ok(None),
-    }))
 }
