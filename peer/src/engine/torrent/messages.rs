@@ -71,12 +71,15 @@ impl Torrent {
             // No more than there are pieces.
             peer.wanted = missing as u32;
         }
-        peer.has = has.clone();
+        let shown = self.dispersal.is_some().then(|| has.clone());
+        peer.has = has;
         if peer.wanted > 0 {
             peer.we_want = true;
             context.send(link, PeerMessage::Interested);
         }
-        has.iter_ones().for_each(|piece| self.note_copy(link, piece, context));
+        for piece in shown.iter().flat_map(Bitfield::iter_ones) {
+            self.note_copy(link, piece, context);
+        }
         self.lure(link, context);
         self.drop_if_useless(link, context);
     }
