@@ -4,6 +4,7 @@
 
 pub mod capture;
 pub mod doorbell;
+mod sniffer;
 
 use std::ffi::OsStr;
 use std::io::Write;

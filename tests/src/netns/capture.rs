@@ -1,10 +1,7 @@
 //! What leaves a namespace by which interface, packet by packet.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-
 use super::Namespace;
+use super::sniffer::Sniffer;
 
 /// Reads packets; Python can, without a crate or a package that not every machine has.
 const SCRIPT: &str = include_str!("capture.py");
@@ -20,10 +17,7 @@ const IPV6: usize = 40;
 const MDNS_GROUP: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xfb];
 
 /// Watches interfaces until dropped.
-pub struct Capture {
-    child: Child,
-    seen: Arc<Mutex<Seen>>,
-}
+pub struct Capture(Sniffer<Seen>);
 
 /// The packets that left, besides those that kernels send by themselves.
 #[derive(Clone, Debug, Default)]
@@ -40,32 +34,12 @@ impl Capture {
     /// # Panics
     /// When Python or an interface is missing.
     pub fn start(namespace: &Namespace, interfaces: &[&str]) -> Self {
-        let mut command = namespace.command("python3");
-        command.args(["-c", SCRIPT]).args(interfaces).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("python3 is there");
-        let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        let ready = lines.next().expect("it starts").expect("it writes text");
-        assert_eq!(ready, "ready");
-        let seen = Arc::new(Mutex::new(Seen::default()));
-        let collected = seen.clone();
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                note(&mut collected.lock().unwrap_or_else(PoisonError::into_inner), &line);
-            }
-        });
-        Self { child, seen }
+        Self(Sniffer::start(namespace, SCRIPT, interfaces, note))
     }
 
     /// What has left so far.
     pub fn seen(&self) -> Seen {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Drop for Capture {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.0.heard()
     }
 }
 

@@ -1,20 +1,15 @@
 //! Who dials a machine that has nothing to do with a swarm.
 
-use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
-use std::process::{Child, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Namespace;
+use super::sniffer::Sniffer;
 
 /// Reads packets; Python can, without a crate or a package that not every machine has.
 const SCRIPT: &str = include_str!("doorbell.py");
 
 /// Counts the dials that come to a machine until dropped.
-pub struct Doorbell {
-    child: Child,
-    dials: Arc<Mutex<Vec<Dial>>>,
-}
+pub struct Doorbell(Sniffer<Vec<Dial>>);
 
 /// Somebody tried to connect, over TCP or QUIC.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,25 +30,14 @@ impl Doorbell {
     /// # Panics
     /// When Python or the interface is missing.
     pub fn listen(namespace: &Namespace, interface: &str) -> Self {
-        let mut command = namespace.command("python3");
-        command.args(["-c", SCRIPT, interface]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("python3 is there");
-        let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        let ready = lines.next().expect("it starts").expect("it writes text");
-        assert_eq!(ready, "ready");
-        let dials = Arc::new(Mutex::new(Vec::new()));
-        let collected = dials.clone();
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                collected.lock().unwrap_or_else(PoisonError::into_inner).extend(Dial::read(&line));
-            }
-        });
-        Self { child, dials }
+        Self(Sniffer::start(namespace, SCRIPT, &[interface], |dials: &mut Vec<Dial>, line| {
+            dials.extend(Dial::read(line));
+        }))
     }
 
     /// Every dial so far.
     pub fn dials(&self) -> Vec<Dial> {
-        self.dials.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.heard()
     }
 }
 
@@ -64,13 +48,6 @@ impl Dial {
         let protocol = words.next()?.to_owned();
         let (from, to) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
         Some(Self { protocol, from, to, port: words.next()?.parse().ok()? })
-    }
-}
-
-impl Drop for Doorbell {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
