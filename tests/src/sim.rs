@@ -12,6 +12,7 @@ pub mod host;
 pub mod lie;
 pub mod link;
 pub mod matrix;
+pub mod pace;
 pub mod peek;
 pub mod pipe;
 pub mod plan;

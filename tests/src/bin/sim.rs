@@ -10,7 +10,7 @@ use samara_tests::sim::compare::table;
 use samara_tests::sim::plan::Params;
 use samara_tests::sim::report::Report;
 use samara_tests::sim::scenario::{ALL, Scenario};
-use samara_tests::sim::{REGRESSIONS, matrix, peek};
+use samara_tests::sim::{REGRESSIONS, matrix, pace, peek};
 use serde_json::json;
 
 /// Run swarms of production engines in virtual time
@@ -40,6 +40,9 @@ struct Cli {
     /// Say what those who are not done are doing so many seconds after the beginning, instead of running on
     #[arg(long, value_name = "SECONDS", requires = "scenario")]
     peek: Option<f64>,
+    /// Print every so many seconds how the run goes, instead of what it came to
+    #[arg(long, value_name = "SECONDS", requires = "scenario", conflicts_with = "peek")]
+    pace: Option<f64>,
     /// Print one JSON object for each run, or each row of the matrix
     #[arg(long)]
     json: bool,
@@ -74,6 +77,13 @@ fn main() -> ExitCode {
         let at = Duration::try_from_secs_f64(seconds).unwrap_or_default();
         for (scenario, params) in runs {
             print!("{}", peek::at(&(scenario.plan)(&params), at));
+        }
+        return ExitCode::SUCCESS;
+    }
+    if let Some(seconds) = cli.pace {
+        let step = Duration::try_from_secs_f64(seconds).unwrap_or_default().max(Duration::from_millis(1));
+        for (scenario, params) in runs {
+            print!("{}", pace::of(&(scenario.plan)(&params), step));
         }
         return ExitCode::SUCCESS;
     }
