@@ -186,7 +186,10 @@ impl PieceTree {
     /// # Panics
     /// If `width` is not a power of two, or less than the number of leaves.
     pub fn new(mut leaves: Vec<Sha256Hash>, first: u32, width: u32) -> Self {
-        assert!(width.is_power_of_two() && leaves.len() <= width as usize, "a piece's width is a power of two");
+        assert!(
+            width.is_power_of_two() && leaves.len() <= width as usize,
+            "a piece's width is a power of two"
+        );
         leaves.resize(width as usize, padding(0));
         Self { first, tree: LayerTree::new(leaves, BLOCK_LENGTH) }
     }

@@ -72,11 +72,7 @@ impl Leaves {
 
 /// The piece that all the hashes asked for are of, its first leaf in the file, and its leaves with those beyond
 /// the file's end.
-fn piece_with(
-    request: &HashRequest,
-    file: FileIndex,
-    metainfo: &Metainfo,
-) -> Option<(PieceIndex, u32, u32)> {
+fn piece_with(request: &HashRequest, file: FileIndex, metainfo: &Metainfo) -> Option<(PieceIndex, u32, u32)> {
     let layout = metainfo.layout();
     let piece_blocks = layout.piece_length() / BLOCK_LENGTH;
     let is_possible = request.base_layer == 0 && request.length <= HASHES_PER_REQUEST && piece_blocks > 0;
