@@ -105,9 +105,11 @@ impl Cases {
         self.open.remove(&block)
     }
 
-    /// Takes the cases out of which `unanswered` holds.
-    fn take_if(&mut self, unanswered: impl Fn(&BlockRef, &Case) -> bool) -> Vec<(BlockRef, Case)> {
-        self.open.extract_if(.., |block, case| unanswered(block, case)).collect()
+    /// Takes the cases out that are meant.
+    fn take_if(&mut self, is_meant: impl Fn(&BlockRef, &Case) -> bool) -> Vec<(BlockRef, Case)> {
+        let meant = self.open.iter().filter(|(block, case)| is_meant(block, case));
+        let meant: Vec<BlockRef> = meant.map(|(&block, _)| block).collect();
+        meant.into_iter().filter_map(|block| Some((block, self.open.remove(&block)?))).collect()
     }
 
     /// Takes the cases out in which the answer takes too long.

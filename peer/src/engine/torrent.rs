@@ -188,6 +188,10 @@ impl Torrent {
 
     /// A piece is bad, and nobody can say which of its blocks are.
     fn on_bad_whole(&mut self, piece: PieceIndex, context: &mut Context<'_>) {
+        // Some of it may be on its way again already.
+        if !self.picker.is_complete(piece) {
+            return;
+        }
         let givers = self.picker.on_failed(piece, context.now, context.rng);
         self.freed = true;
         context.timers.set_no_later(TimerName::Requests, context.now + REQUESTS_INTERVAL);
