@@ -43,7 +43,7 @@ pub enum Charge {
 pub struct Case {
     /// Why.
     pub charge: Charge,
-    /// Who was asked for the leaf hashes, the last of whom has not answered.
+    /// Who was asked for the leaf hashes; the last is waited for, though any answer will do.
     pub asked: Vec<LinkId>,
     since: Moment,
 }
@@ -92,6 +92,11 @@ impl Cases {
         case.asked.push(link);
         case.since = now;
         self.open.insert(block, case);
+    }
+
+    /// What is open about `block`.
+    pub fn get(&self, block: BlockRef) -> Option<&Case> {
+        self.open.get(&block)
     }
 
     /// Takes a case out.

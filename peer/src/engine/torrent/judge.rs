@@ -21,8 +21,8 @@ impl Torrent {
         }
     }
 
-    /// A block came: if it is the giver's first, the giver has to prove it before it is asked for more. The
-    /// proof is asked of itself first, so that silence costs nobody else anything.
+    /// A block came: if it is the giver's first, it has to be proved before the giver is asked for more: by the
+    /// giver itself, so that an honest one depends on nobody, or by another, as a corrupter would keep silent.
     pub(super) fn try_giver(
         &mut self,
         link: LinkId,
@@ -40,6 +40,12 @@ impl Torrent {
             let first = BlockRef { length: block.length.min(BLOCK_LENGTH), ..block };
             let case = Case::new(Charge::FirstOf(link), context.now);
             self.ask_witness(first, case, link, context);
+            let other = self.cases.get(first).and_then(|case| self.witness(block.piece, case, context));
+            if let Some(other) = other
+                && let Some(case) = self.cases.take(first)
+            {
+                self.ask_witness(first, case, other, context);
+            }
         }
     }
 
