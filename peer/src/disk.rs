@@ -12,6 +12,7 @@ mod folder;
 mod handles;
 mod hasher;
 mod layers;
+mod leaves;
 mod names;
 mod opening;
 mod pool;

@@ -4,6 +4,7 @@
 
 pub mod ahead;
 pub mod availability;
+pub mod blame;
 pub mod cancelled;
 pub mod choker;
 pub mod config;
@@ -209,6 +210,12 @@ impl Engine {
             Input::PieceChecked { torrent, piece, verdict } => {
                 self.with(torrent, |torrent, context| torrent.on_checked(piece, verdict, context));
                 Some(torrent)
+            }
+            Input::Judged { link, block, bad } => {
+                self.at(link, |torrent, context| torrent.on_judged(block, &bad, context))
+            }
+            Input::Unjudged { link, block } => {
+                self.at(link, |torrent, context| torrent.on_unjudged(link, block, context))
             }
             Input::PieceLost { torrent, piece } => {
                 self.with(torrent, |torrent, context| torrent.on_lost(piece, context));

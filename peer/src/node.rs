@@ -338,6 +338,7 @@ impl NodeLoop {
                 self.check_piece(torrent, piece);
                 None
             }
+            Output::Judge { link, block } => self.judge(link, block),
             Output::Disconnect { link, reason } => {
                 tracing::debug!(link = link.0, ?reason, "disconnecting");
                 self.drop_link(link)

@@ -209,6 +209,11 @@ impl Samara {
         self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// All that it writes on standard error, for who looks at it after the process is gone.
+    pub fn errors(&self) -> Arc<Mutex<String>> {
+        self.errors.clone()
+    }
+
     /// The most memory it had resident at any time, in bytes.
     pub fn peak_memory(&self) -> u64 {
         self.memory.bytes()

@@ -5,6 +5,7 @@
 mod end_to_end {
     mod adversity;
     mod bad_input;
+    mod corrupter;
     mod dht;
     mod kills;
     mod support;

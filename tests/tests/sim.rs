@@ -55,6 +55,17 @@ fn every_scenario_in_small_keeps_every_claim_and_is_the_same_twice_second_half()
 }
 
 #[test]
+fn a_corrupter_gives_each_victim_one_bad_block_and_is_banned_by_it() {
+    let scenario = Scenario::named("corrupters").unwrap();
+    for rng_seed in 1..4 {
+        let report = scenario.run(&small(scenario, rng_seed));
+        assert!(report.is_good(), "{:?}", report.violation);
+        assert!(report.bans > 0, "nobody took anything from a corrupter");
+        assert_eq!((report.wrong_blocks_most, report.unpunished), (1, 0), "{}", report.json());
+    }
+}
+
+#[test]
 fn different_seeds_give_different_runs() {
     let scenario = Scenario::named("flash-crowd").unwrap();
     let [first, second] = [1, 2].map(|rng_seed| scenario.run(&small(scenario, rng_seed)).trace_hash);

@@ -281,7 +281,7 @@ impl Content {
     }
 
     /// The path of the first file in a piece, for messages.
-    fn path_in(&self, piece: PieceIndex) -> PathBuf {
+    pub(super) fn path_in(&self, piece: PieceIndex) -> PathBuf {
         self.files_of(piece).next().map_or_else(PathBuf::new, |file| self.files.current_path(file))
     }
 

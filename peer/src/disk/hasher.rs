@@ -24,6 +24,13 @@ pub(super) struct Scratch {
     leaves: Vec<Sha256Hash>,
 }
 
+impl Scratch {
+    /// The leaf hashes of the piece of which the v2 hash was computed last.
+    pub(super) fn leaves(&self) -> &[Sha256Hash] {
+        &self.leaves
+    }
+}
+
 /// Which hashes of a piece to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use samara_proto::bitfield::Bitfield;
+use samara_proto::infohash::Sha256Hash;
 use samara_proto::layout::{BlockRef, FileIndex, PieceIndex};
+use samara_proto::limits::BLOCK_LENGTH;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::content::{Content, Read};
 use super::errors::{OpenError, StoreError};
@@ -43,6 +45,8 @@ struct Inner {
     number: u64,
     resume: Option<ResumeFile>,
     saving: Mutex<()>,
+    /// Held by whoever has leaf hashes computed for others.
+    leaf_turn: Semaphore,
 }
 
 impl Store {
@@ -114,6 +118,43 @@ impl Store {
             return Err(StoreError::HashUnknown(piece));
         }
         self.queue(piece, move |content, scratch| content.check_now(piece, scratch)).await
+    }
+
+    /// The leaf hashes of a verified piece of a v2 file, none for what lies beyond the file's end. One piece is
+    /// hashed at a time, so that those who ask keep no more than one worker from other work.
+    ///
+    /// # Errors
+    /// If the piece is not verified, or its v2 hash not known.
+    pub async fn leaves(&self, piece: PieceIndex) -> Result<Vec<Sha256Hash>, StoreError> {
+        if piece.0 >= self.inner.content.layout.piece_count() {
+            return Err(StoreError::NoSuchPiece(piece));
+        }
+        let _turn = self.inner.leaf_turn.acquire().await.map_err(|_| StoreError::Closed)?;
+        self.ask(piece, move |content, scratch| content.leaves_now(piece, scratch)).await
+    }
+
+    /// Holds what is on disk of a block, or several of one piece, against leaf hashes; behind the writes of the
+    /// piece. The 16 KiB blocks that are something else.
+    ///
+    /// # Errors
+    /// If the block is not the torrent's, there are not as many leaves as it has, or the disk cannot be read.
+    pub async fn judge(&self, block: BlockRef, leaves: Vec<Sha256Hash>) -> Result<Vec<BlockRef>, StoreError> {
+        let is_whole = leaves.len() == block.length.div_ceil(BLOCK_LENGTH) as usize;
+        if !is_whole || !self.inner.content.layout.contains(block) {
+            return Err(StoreError::NoSuchBlock(block));
+        }
+        self.ask(block.piece, move |content, _| content.judge_now(block, &leaves)).await
+    }
+
+    /// Queues work on a piece and waits for its result.
+    async fn ask<T: Send + 'static>(
+        &self,
+        piece: PieceIndex,
+        work: impl FnOnce(&Content, &mut Scratch) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue(piece, move |content, scratch| _ = reply.send(work(content, scratch))).await?;
+        answer.await.map_err(|_| StoreError::Closed)?
     }
 
     /// The bytes of a block of a verified piece. If its file was touched, the piece is hashed first.
@@ -222,7 +263,7 @@ fn open_now(
     let content = Content::new(metainfo, access, files, found.verified.clone(), events, lock);
     content.unsaved.store(learnt, Ordering::Release);
     let number = pool.handles().store_number();
-    let inner = Inner { content, number, pool, resume, saving: Mutex::new(()) };
+    let inner = Inner { content, number, pool, resume, saving: Mutex::new(()), leaf_turn: Semaphore::new(1) };
     if learnt && let Err(error) = inner.save(Stop::Unclean) {
         found.warnings.push(error.to_string());
     }

@@ -5,6 +5,7 @@ mod create;
 mod foreign;
 mod full;
 mod layers;
+mod leaves;
 mod resume;
 mod transfer;
 

@@ -35,6 +35,11 @@ impl Cancelled {
         self.since.remove(&block).is_some()
     }
 
+    /// The blocks that were cancelled and not answered.
+    pub fn blocks(&self) -> impl Iterator<Item = BlockRef> + '_ {
+        self.since.keys().copied()
+    }
+
     /// Whether the byte at `offset` of `piece` was cancelled.
     pub fn covers(&self, piece: PieceIndex, offset: u32) -> bool {
         covering(&self.since, piece, offset).is_some()

@@ -57,6 +57,17 @@ pub struct Content {
     /// Blocks on disk that belong to pieces not yet verified: they need not be asked for again unless
     /// the piece fails its check.
     pub stored: Vec<BlockRef>,
+    /// What can be checked of it.
+    pub proof: Proof,
+}
+
+/// How small a part of the content can be checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A piece; which block of a bad one is wrong nobody can say.
+    Pieces,
+    /// A block, by leaf hashes that other peers give with proof (BEP 52).
+    Blocks,
 }
 
 /// What we take part in a torrent for.
@@ -221,6 +232,23 @@ pub enum Input {
         /// How it ended.
         verdict: Verdict,
     },
+    /// A peer gave the leaf hashes that it was to be asked for, with proof, and what is on disk was held
+    /// against them.
+    Judged {
+        /// Who gave them.
+        link: LinkId,
+        /// What was to be judged, exactly as ordered.
+        block: BlockRef,
+        /// The 16 KiB blocks of it that are wrong.
+        bad: Vec<BlockRef>,
+    },
+    /// A peer gives no leaf hashes, or false ones, or what is on disk could not be read.
+    Unjudged {
+        /// Who was asked.
+        link: LinkId,
+        /// What was to be judged, exactly as ordered.
+        block: BlockRef,
+    },
     /// A verified piece is no longer what it was: somebody changed the file under us.
     PieceLost {
         /// Its torrent.
@@ -262,6 +290,14 @@ pub enum Output {
         torrent: TorrentId,
         /// Its piece.
         piece: PieceIndex,
+    },
+    /// Ask a peer for the leaf hashes of blocks of one piece, which are queued for the disk or on it, and hold
+    /// those against them; answered by `Judged`, `Unjudged`, or the link's end, or not at all.
+    Judge {
+        /// Whom to ask.
+        link: LinkId,
+        /// One 16 KiB block, or a whole piece.
+        block: BlockRef,
     },
     /// End a link; answered by `Disconnected`.
     Disconnect {
@@ -310,7 +346,8 @@ pub enum Offence {
     FastNotAgreed,
     /// More requests queued than we said we would hold.
     RequestFlood,
-    /// A piece made of its blocks alone failed the hash check.
+    /// A piece made of its blocks alone failed the hash check, or one of its blocks is not what its leaf hash
+    /// says.
     CorruptPiece,
     /// Control messages that change nothing, far more of them than any honest peer sends.
     MessageFlood,

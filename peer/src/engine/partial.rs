@@ -82,6 +82,17 @@ pub struct Givers {
     pub asked: BTreeSet<LinkId>,
 }
 
+/// What became of blocks that were held against their leaf hashes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judgement {
+    /// Peers that gave a bad block for certain.
+    pub culprits: BTreeSet<PeerKey>,
+    /// Peers that may have given a bad block: somebody else was asked for it too.
+    pub doubtful: BTreeSet<PeerKey>,
+    /// Peers that gave good blocks only.
+    pub cleared: BTreeSet<PeerKey>,
+}
+
 #[derive(Clone, Debug)]
 struct Partial {
     slots: Vec<Slot>,
@@ -95,6 +106,8 @@ struct Partial {
     /// Who gave what there is of a piece that one peer alone is to give, but has been taken from.
     disowned: Option<PeerKey>,
     contested: bool,
+    /// Hash checks ordered and not done.
+    checks: u32,
     progress_at: Moment,
 }
 
@@ -119,6 +132,7 @@ impl Partials {
             sharing,
             disowned: None,
             contested: false,
+            checks: 0,
             progress_at: now,
         };
         self.pieces.insert(piece, partial);
@@ -248,6 +262,8 @@ impl Partials {
     /// `link` will not give `run`. Whether some of it has to be asked for again.
     pub fn on_refused(&mut self, run: Run, link: LinkId) -> bool {
         self.change(run, |slot| {
+            // It may have been written all the same, if the link ended in that moment.
+            slot.doubted |= slot.origin.is_some() && slot.is_held_by(link);
             slot.remove_holder(link);
             slot.open |= slot.origin.is_none() && slot.holder_count() == 0;
         })
@@ -265,16 +281,21 @@ impl Partials {
         self.change(run, |slot| slot.open |= slot.origin.is_none() && slot.has_room())
     }
 
-    /// `run` was on disk already.
-    pub fn on_stored(&mut self, run: Run) {
+    /// `run` was on disk already. Whether that completes its piece.
+    pub fn on_stored(&mut self, run: Run) -> bool {
+        let mut completed = false;
         if let Some(partial) = self.pieces.get_mut(&run.piece) {
+            let missing_before = partial.missing;
             let slots = partial.slots.get_mut(run.slots()).unwrap_or_default();
             for slot in slots.iter_mut().filter(|slot| slot.origin.is_none()) {
                 slot.origin = Some(Origin::Disk);
                 partial.missing -= 1;
             }
+            completed = missing_before > 0 && partial.missing == 0;
+            partial.checks += u32::from(completed);
         }
         self.change(run, |slot| slot.open = false);
+        completed
     }
 
     /// `run` came from `peer` over `link`.
@@ -292,14 +313,82 @@ impl Partials {
                 arrival.fresh += 1;
             } else {
                 arrival.duplicate += 1;
+                slot.doubted |= slot.origin != Some(Origin::Peer(peer));
             }
             slot.origin = slot.origin.or(Some(Origin::Peer(peer)));
         }
         partial.contested |= arrival.duplicate > 0 || !arrival.others.is_empty();
         partial.progress_at = now;
         arrival.completed = missing_before > 0 && partial.missing == 0;
+        partial.checks += u32::from(arrival.completed);
         self.change(run, |slot| slot.open = false);
         arrival
+    }
+
+    /// A hash check of `piece` is done. Whether it is of all that is there now: no block was replaced since,
+    /// or only before a later check.
+    pub fn on_check_done(&mut self, piece: PieceIndex) -> bool {
+        let Some(partial) = self.pieces.get_mut(&piece) else { return false };
+        partial.checks = partial.checks.saturating_sub(1);
+        partial.checks == 0 && partial.missing == 0
+    }
+
+    /// Links that are asked for blocks of `piece`.
+    pub fn asked(&self, piece: PieceIndex) -> BTreeSet<LinkId> {
+        let slots = self.pieces.get(&piece).into_iter().flat_map(|partial| &partial.slots);
+        slots.flat_map(|slot| slot.holders.into_iter().flatten()).collect()
+    }
+
+    /// Peers that gave blocks of `piece`.
+    pub fn gave(&self, piece: PieceIndex) -> BTreeSet<PeerKey> {
+        let slots = self.pieces.get(&piece).into_iter().flat_map(|partial| &partial.slots);
+        slots.filter_map(Slot::giver).collect()
+    }
+
+    /// Whether somebody else's blocks may have overwritten some of `piece` unnoticed.
+    pub fn is_contested(&self, piece: PieceIndex) -> bool {
+        self.pieces.get(&piece).is_some_and(|partial| partial.contested)
+    }
+
+    /// Somebody may have overwritten `run` unnoticed.
+    pub fn doubt(&mut self, run: Run) {
+        self.change(run, |slot| slot.doubted |= slot.origin.is_some());
+    }
+
+    /// `run` was held against its leaf hashes, and the blocks in `bad` are to be fetched again, by one peer if it
+    /// is not certain who gave them. `may_be_anothers` says whether a peer other than the giver may have written
+    /// a block.
+    pub fn on_judged(
+        &mut self,
+        run: Run,
+        bad: &BTreeSet<u32>,
+        may_be_anothers: impl Fn(u32, PeerKey) -> bool,
+        now: Moment,
+    ) -> Judgement {
+        let mut judgement = Judgement::default();
+        let Some(partial) = self.pieces.get_mut(&run.piece) else { return judgement };
+        for (n, slot) in (run.first..).zip(partial.slots.get_mut(run.slots()).unwrap_or_default()) {
+            let in_doubt = |giver| slot.doubted || may_be_anothers(n, giver);
+            match (bad.contains(&n), slot.giver()) {
+                (true, Some(giver)) if in_doubt(giver) => _ = judgement.doubtful.insert(giver),
+                (true, Some(giver)) => _ = judgement.culprits.insert(giver),
+                (false, Some(giver)) if !in_doubt(giver) => _ = judgement.cleared.insert(giver),
+                _ => {}
+            }
+            if bad.contains(&n) && slot.origin.take().is_some() {
+                partial.missing += 1;
+                slot.doubted = false;
+            }
+        }
+        partial.progress_at = now;
+        if !judgement.doubtful.is_empty() && partial.sharing == Sharing::Shared {
+            partial.sharing = Sharing::Sole(None);
+        }
+        self.change(run, |slot| slot.open |= slot.origin.is_none() && slot.holder_count() == 0);
+        judgement
+            .cleared
+            .retain(|peer| !judgement.culprits.contains(peer) && !judgement.doubtful.contains(peer));
+        judgement
     }
 
     /// Whether every block of `run` is there.

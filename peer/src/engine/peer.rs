@@ -8,6 +8,7 @@ use samara_proto::layout::{BlockRef, PieceIndex};
 use samara_proto::limits::BLOCK_LENGTH;
 use samara_proto::moment::Moment;
 
+use super::blame::Trial;
 use super::cancelled::Cancelled;
 use super::config::EngineConfig;
 use super::event::{PeerKey, PeerTraits};
@@ -63,6 +64,8 @@ pub struct Peer {
     pub requests: Requests,
     /// What it was asked for, then told not to give, and has not answered.
     pub cancelled: Cancelled,
+    /// Whether it may be asked for more.
+    pub trial: Trial,
     /// How much it is asked for ahead.
     pub pipeline: Pipeline,
     /// What it asked for and will get.
@@ -89,7 +92,7 @@ pub struct Peer {
 
 impl Peer {
     /// A peer just linked, of which nothing is known but who it is.
-    pub fn new(key: PeerKey, traits: PeerTraits, pieces: u32, now: Moment) -> Self {
+    pub fn new(key: PeerKey, traits: PeerTraits, pieces: u32, trial: Trial, now: Moment) -> Self {
         let traits = PeerTraits {
             request_length: traits.request_length.max(BLOCK_LENGTH),
             request_queue: traits.request_queue.max(1),
@@ -111,6 +114,7 @@ impl Peer {
             linked_at: now,
             requests: Requests::default(),
             cancelled: Cancelled::default(),
+            trial,
             pipeline: Pipeline::new(now),
             uploads: Uploads::default(),
             down: Meter::new(now, MERIT_WINDOW),
@@ -194,7 +198,7 @@ mod tests {
 
     fn peer() -> Peer {
         let traits = PeerTraits { fast: true, request_length: 0, request_queue: 0, upload_only: false };
-        Peer::new(PeerKey(1), traits, 10, Moment::ZERO)
+        Peer::new(PeerKey(1), traits, 10, Trial::Passed, Moment::ZERO)
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::availability::Availability;
 use super::cancelled::Cancelled;
 use super::config::EngineConfig;
 use super::event::{LinkId, PeerKey};
-use super::partial::{Arrival, Givers, Partials, Run, Sharing, Taker};
+use super::partial::{Arrival, Givers, Judgement, Partials, Run, Sharing, Taker};
 use super::rng::EngineRng;
 
 /// How long those who gave blocks of a bad piece are not asked for it again.
@@ -258,9 +258,34 @@ impl Picker {
             self.availability.withdraw(piece);
             self.partials.begin(piece, self.layout.blocks_in(piece), Sharing::Shared, now);
         }
-        let missing_before = self.partials.missing(piece);
-        self.partials.on_stored(run_of(block));
-        missing_before > Some(0) && self.partials.missing(piece) == Some(0)
+        self.partials.on_stored(run_of(block))
+    }
+
+    /// What is known of the pieces that are begun.
+    pub fn partials(&self) -> &Partials {
+        &self.partials
+    }
+
+    /// A hash check of `piece` is done. Whether it is of all that is there now.
+    pub fn on_check_done(&mut self, piece: PieceIndex) -> bool {
+        self.partials.on_check_done(piece)
+    }
+
+    /// Somebody may have overwritten `block` unnoticed.
+    pub fn doubt(&mut self, block: BlockRef) {
+        self.partials.doubt(run_of(block));
+    }
+
+    /// `block` was held against its leaf hashes: the blocks in `bad` are to be fetched again.
+    pub fn on_judged(
+        &mut self,
+        block: BlockRef,
+        bad: &[BlockRef],
+        may_be_anothers: impl Fn(u32, PeerKey) -> bool,
+        now: Moment,
+    ) -> Judgement {
+        let bad: BTreeSet<u32> = bad.iter().map(|bad| run_of(*bad).first).collect();
+        self.partials.on_judged(run_of(block), &bad, |n, peer| may_be_anothers(n * BLOCK_LENGTH, peer), now)
     }
 
     /// `piece` is what it should be: it is done with. Who gave it; who is still asked need not be.

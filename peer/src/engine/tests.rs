@@ -1,5 +1,6 @@
 //! Whole swarms of engines, and single engines under hostile hands.
 
+mod blame;
 mod hand;
 mod host;
 mod hostile;

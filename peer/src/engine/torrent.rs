@@ -1,6 +1,7 @@
 //! One torrent: its pieces, its links, and what each fact about them leads to.
 
 mod download;
+mod judge;
 mod links;
 mod messages;
 mod show;
@@ -16,10 +17,11 @@ use samara_proto::bitfield::Bitfield;
 use samara_proto::layout::{Layout, PieceIndex};
 use samara_proto::moment::Moment;
 
+use super::blame::Cases;
 use super::connections::{Connections, Need};
 use super::context::Context;
 use super::dispersal::Dispersal;
-use super::event::{Aim, Content, LinkId, Output, PeerKey, PeerMessage, TorrentId, Verdict};
+use super::event::{Aim, Content, LinkId, Output, PeerKey, PeerMessage, Proof, TorrentId, Verdict};
 use super::peer::Peer;
 use super::picker::Picker;
 use super::rate::Meter;
@@ -37,7 +39,10 @@ pub struct Torrent {
     aim: Aim,
     verified: Bitfield,
     bytes_done: u64,
+    proof: Proof,
     picker: Picker,
+    /// Blocks held against their leaf hashes.
+    cases: Cases,
     /// While we are a first seed.
     dispersal: Option<Dispersal>,
     links: BTreeMap<LinkId, Peer>,
@@ -56,7 +61,7 @@ pub struct Torrent {
 impl Torrent {
     /// Takes part in a torrent; blocks that are on disk may lead to orders to check their pieces.
     pub fn new(id: TorrentId, content: Content, aim: Aim, context: &mut Context<'_>) -> Self {
-        let Content { layout, verified, stored } = content;
+        let Content { layout, verified, stored, proof } = content;
         let missing = verified.iter_zeros().filter(|_| aim == Aim::Fetch);
         let mut picker = Picker::new(Arc::clone(&layout), missing, context.config, context.rng);
         for block in stored {
@@ -72,7 +77,9 @@ impl Torrent {
             aim,
             verified,
             bytes_done,
+            proof,
             picker,
+            cases: Cases::default(),
             dispersal,
             links: BTreeMap::new(),
             by_peer: BTreeMap::new(),
@@ -111,10 +118,13 @@ impl Torrent {
         if piece.0 >= self.layout.piece_count() {
             return;
         }
+        let is_latest = self.picker.on_check_done(piece);
         match (verdict, self.verified.get(piece)) {
             (Verdict::Good, false) => self.on_good(piece, context),
             (Verdict::Bad, true) => self.on_lost(piece, context),
-            (Verdict::Bad, false) if self.picker.is_complete(piece) => self.on_bad(piece, context),
+            (Verdict::Bad, false) if is_latest && !self.look_into(piece, context) => {
+                self.on_bad_whole(piece, context);
+            }
             _ => {}
         }
     }
@@ -153,6 +163,8 @@ impl Torrent {
         if let (Some(&giver), 1, false) = (givers.peers.first(), givers.peers.len(), givers.disk) {
             context.reputation.clear(giver);
         }
+        self.acquit(&givers.peers, context);
+        self.close_cases(piece, &givers.peers, context);
         for (&link, peer) in &mut self.links {
             let has_it = peer.has.get(piece);
             // A seed is told all the same: who gives decides better if it knows what is where.
@@ -174,19 +186,23 @@ impl Torrent {
         }
     }
 
-    fn on_bad(&mut self, piece: PieceIndex, context: &mut Context<'_>) {
+    /// A piece is bad, and nobody can say which of its blocks are.
+    fn on_bad_whole(&mut self, piece: PieceIndex, context: &mut Context<'_>) {
+        // Some of it may be on its way again already.
+        if !self.picker.is_complete(piece) {
+            return;
+        }
         let givers = self.picker.on_failed(piece, context.now, context.rng);
         self.freed = true;
         context.timers.set_no_later(TimerName::Requests, context.now + REQUESTS_INTERVAL);
         self.cancel_piece(givers.asked, piece, context);
-        // What was on disk before may be to blame.
-        if givers.disk {
-            return;
-        }
         match (givers.peers.first(), givers.peers.len(), givers.contested) {
-            (Some(&culprit), 1, false) => context.outcasts.push(culprit),
-            _ => givers.peers.into_iter().for_each(|peer| context.reputation.suspect(peer)),
+            // What was on disk before may be to blame.
+            _ if givers.disk => {}
+            (Some(&culprit), 1, false) => self.convict(culprit, context),
+            _ => givers.peers.iter().for_each(|&peer| context.reputation.suspect(peer)),
         }
+        self.close_cases(piece, &givers.peers, context);
     }
 
     fn need(&self) -> Need {

@@ -4,6 +4,8 @@
 //! remote says is turned into facts for the node.
 
 mod framed;
+mod leaves;
+mod questions;
 mod reader;
 mod serve;
 mod setup;
@@ -16,9 +18,10 @@ pub use setup::{Established, Hosted, Identity, REQUEST_QUEUE, SetupError, greet,
 use std::collections::BTreeSet;
 use std::num::NonZeroU8;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use libp2p::PeerId;
+use questions::{Question, Questions};
 use samara_proto::layout::BlockRef;
 use samara_proto::metainfo::Metainfo;
 use samara_proto::wire::codec::FrameLimits;
@@ -45,6 +48,10 @@ pub enum LinkEvent {
     BlockSent(BlockRef),
     /// A block could not be read from the disk; its request was rejected.
     BlockUnreadable(BlockRef),
+    /// Blocks on disk were held against leaf hashes that the remote gave; which of them are wrong.
+    Judged(BlockRef, Vec<BlockRef>),
+    /// The remote gives no leaf hashes for these blocks, or the disk could not be read.
+    Unjudged(BlockRef),
     /// It told of peers.
     Told(Box<Told>),
     /// The stream ended; nothing follows.
@@ -73,6 +80,8 @@ pub(crate) struct Shared {
     pub(crate) events: mpsc::Sender<(LinkId, LinkEvent)>,
     /// Requests sent and not yet answered: only their bytes are let through to the disk.
     pub(crate) awaited: Mutex<BTreeSet<BlockRef>>,
+    /// Leaf hashes asked for and not given yet.
+    questions: Mutex<Questions>,
     pub(crate) traffic: Traffic,
 }
 
@@ -94,6 +103,10 @@ impl Shared {
         self.events.send((self.id, event)).await.map_err(|_| LinkClosed)
     }
 
+    fn questions(&self) -> MutexGuard<'_, Questions> {
+        self.questions.lock().expect("no holder panics")
+    }
+
     fn expect(&self, block: BlockRef) {
         self.awaited.lock().expect("no holder panics").insert(block);
     }
@@ -112,6 +125,8 @@ pub(crate) struct LinkClosed;
 pub struct Link {
     shared: Arc<Shared>,
     orders: mpsc::Sender<Order>,
+    /// Both ends know hash requests.
+    v2: bool,
     /// Where the remote wants to hear of peers, if both ends do.
     pex: Option<NonZeroU8>,
     tasks: [JoinHandle<()>; 2],
@@ -120,6 +135,15 @@ pub struct Link {
 /// The remote reads too slowly for what we have to say.
 #[derive(Debug)]
 pub struct Overflow;
+
+/// Why a block is not judged.
+#[derive(Debug)]
+pub enum NotAsked {
+    /// The remote cannot be asked about it.
+    Unknown,
+    /// The queue is full: end the link.
+    Overflow,
+}
 
 impl Link {
     /// Starts both tasks on an established stream with `peer`. If `exchanges_peers`, which is never to be for
@@ -135,7 +159,7 @@ impl Link {
     ) -> Self {
         let (metainfo, store) = torrent;
         let (orders, queue) = mpsc::channel(WRITER_QUEUE);
-        let Established { reader, writer, limits, remote, .. } = established;
+        let Established { reader, writer, limits, remote, v2, .. } = established;
         let serve = serve::Server::new(&remote, &metainfo);
         let exchanges_peers = exchanges_peers && !metainfo.is_private();
         let shared = Arc::new(Shared {
@@ -146,12 +170,13 @@ impl Link {
             teller: exchanges_peers.then_some(peer),
             events,
             awaited: Mutex::default(),
+            questions: Mutex::default(),
             traffic: Traffic::default(),
         });
         let reading = tokio::spawn(reader::run(reader, shared.clone(), orders.clone(), serve));
         let writing = tokio::spawn(writer::run(writer, shared.clone(), queue));
         let pex = remote.id_of(SAMARA_PEX).filter(|_| exchanges_peers);
-        Self { shared, orders, pex, tasks: [reading, writing] }
+        Self { shared, orders, v2, pex, tasks: [reading, writing] }
     }
 
     /// Whether both ends tell and hear of peers.
@@ -187,6 +212,19 @@ impl Link {
     /// The queue is full: end the link.
     pub fn send_block(&self, block: BlockRef) -> Result<(), Overflow> {
         self.orders.try_send(Order::Block(block)).map_err(|_| Overflow)
+    }
+
+    /// Asks for the leaf hashes of blocks of one piece, to hold what is on disk against them. Answered by
+    /// [`LinkEvent::Judged`] or [`LinkEvent::Unjudged`], or never.
+    ///
+    /// # Errors
+    /// If it cannot be asked, or the queue is full.
+    pub fn judge(&self, block: BlockRef) -> Result<(), NotAsked> {
+        let question = Question::about(block, &self.shared.metainfo).filter(|_| self.v2);
+        let question = question.ok_or(NotAsked::Unknown)?;
+        let request = question.next().ok_or(NotAsked::Unknown)?;
+        self.shared.questions().push(question);
+        self.send(Message::HashRequest(request)).map_err(|Overflow| NotAsked::Overflow)
     }
 
     /// Content bytes received and sent so far.

@@ -24,6 +24,9 @@ const WINDOW: u32 = 16;
 /// Without a useful answer for so long the peer is given up.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// How long it may take to get piece layers that checking can do without: a peer that has them has them at once.
+const WISH: Duration = Duration::from_secs(2);
+
 /// An info dictionary longer than this is fetched from one peer at a time: all but one may be lies.
 const LARGE: u32 = 4 << 20;
 /// Bytes a second below which a peer is given up for another.
@@ -127,16 +130,24 @@ fn names(wanted: &InfoHashes, info: &[u8]) -> bool {
     wanted.v1().is_none_or(|hash| hash == v1()) && wanted.v2().is_none_or(|hash| hash == v2())
 }
 
-/// Fetches the piece layers that `metainfo` needs to check what it is given. A hybrid needs none: it has
-/// its v1 hashes.
+/// Fetches the piece layers that `metainfo` lacks. A hybrid needs none to check what it is given, as it has its
+/// v1 hashes; with them single blocks can be checked, and proved to others, so it takes them if they come soon.
 ///
 /// # Errors
 /// See [`FetchError`].
 pub async fn fetch_layers(link: &mut Established, metainfo: &Metainfo) -> Result<(), FetchError> {
-    let piece_length = metainfo.layout().piece_length();
-    if !lacks_layers(metainfo) {
-        return Ok(());
+    if metainfo.info_hashes().v1().is_none() {
+        return fetch_each_layer(link, metainfo).await;
     }
+    let wished_for = timeout(WISH, fetch_each_layer(link, metainfo)).await;
+    if let Err(error) = wished_for.unwrap_or(Err(FetchError::Silent)) {
+        tracing::debug!(%error, "a hybrid goes without its piece layers");
+    }
+    Ok(())
+}
+
+async fn fetch_each_layer(link: &mut Established, metainfo: &Metainfo) -> Result<(), FetchError> {
+    let piece_length = metainfo.layout().piece_length();
     for file in metainfo.missing_piece_layers() {
         let entry = &metainfo.files()[file.0 as usize];
         let (size, Some(pieces_root)) = (entry.size, entry.pieces_root) else { continue };
@@ -152,11 +163,6 @@ pub async fn fetch_layers(link: &mut Established, metainfo: &Metainfo) -> Result
         metainfo.add_piece_layer(file, layer)?;
     }
     Ok(())
-}
-
-/// Whether `metainfo` lacks hashes that checking its content needs.
-fn lacks_layers(metainfo: &Metainfo) -> bool {
-    metainfo.info_hashes().v1().is_none() && !metainfo.missing_piece_layers().is_empty()
 }
 
 async fn next_metadata(link: &mut Established) -> Result<MetadataMessage, FetchError> {

@@ -20,7 +20,7 @@ use super::{NodeLoop, Work};
 use crate::engine::event::{Direction, Input, LinkId, PeerKey, PeerMessage, Source, TorrentId};
 use crate::handle::TorrentEvent;
 use crate::net::discovery::{Discovered, Voice};
-use crate::net::link::{Established, Link, LinkEvent, SetupError, greet, respond};
+use crate::net::link::{Established, Link, LinkEvent, NotAsked, SetupError, greet, respond};
 use crate::net::wire::{Ticket, WireEvent};
 
 /// Inbound handshakes at once; further streams are dropped until some are done.
@@ -472,6 +472,8 @@ impl NodeLoop {
                 self.drive(Input::BlockSent { link, block });
             }
             LinkEvent::BlockUnreadable(block) => self.drive(Input::BlockUnreadable { link, block }),
+            LinkEvent::Judged(block, bad) => self.drive(Input::Judged { link, block, bad }),
+            LinkEvent::Unjudged(block) => self.drive(Input::Unjudged { link, block }),
             LinkEvent::Told(told) => self.on_told(link, *told),
             LinkEvent::Ended(why) => {
                 tracing::debug!(link = link.0, why, "a link ended");
@@ -495,6 +497,15 @@ impl NodeLoop {
             return self.drop_link(link);
         }
         None
+    }
+
+    pub(super) fn judge(&mut self, link: LinkId, block: BlockRef) -> Option<Input> {
+        let entry = self.links.get(&link)?;
+        match entry.link.judge(block) {
+            Ok(()) => None,
+            Err(NotAsked::Unknown) => Some(Input::Unjudged { link, block }),
+            Err(NotAsked::Overflow) => self.drop_link(link),
+        }
     }
 
     /// Ends a link and gives the fact for the engine.

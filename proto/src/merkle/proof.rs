@@ -3,7 +3,7 @@
 
 use super::{file_width, padding, pair, parents, piece_height, subtree_root};
 use crate::infohash::Sha256Hash;
-use crate::limits::HASHES_PER_REQUEST;
+use crate::limits::{BLOCK_LENGTH, HASHES_PER_REQUEST};
 use crate::wire::message::HashRequest;
 
 /// Why hashes do not belong to a file.
@@ -42,6 +42,30 @@ impl HashRequest {
         let proof_layers = (height_of(file_size).saturating_sub(base_layer)).saturating_sub(1);
         let count = if length < 2 { 0 } else { pieces.div_ceil(length) };
         (0..count).map(move |n| Self { pieces_root, base_layer, index: n * length, length, proof_layers })
+    }
+
+    /// The requests that together yield the leaf hashes of `count` blocks from block `first` of a file, blocks of
+    /// one piece, each with proof up to the root. None for a file of one block, whose root is its leaf, and
+    /// for pieces of one block, whose layer is that of the leaves.
+    ///
+    /// # Panics
+    /// If `piece_length` is not a power of two of at least 16 KiB.
+    pub fn of_leaves(
+        pieces_root: Sha256Hash,
+        file_size: u64,
+        piece_length: u32,
+        first: u32,
+        count: u32,
+    ) -> impl Iterator<Item = Self> {
+        let height = height_of(file_size).min(piece_height(piece_length));
+        let end = if height == 0 { first } else { first.saturating_add(count) };
+        // A piece has no more blocks than fit 31 bits.
+        let length = count.min(HASHES_PER_REQUEST).next_power_of_two().clamp(2, 2.max(1 << height));
+        let proof_layers = height_of(file_size).saturating_sub(1);
+        (first - first % length..end)
+            .step_by(length as usize)
+            .take_while(move |_| first < end)
+            .map(move |index| Self { pieces_root, base_layer: 0, index, length, proof_layers })
     }
 
     /// Checks an answer to this request, whose proof must reach the root: the hashes of the base layer,
@@ -145,6 +169,57 @@ impl LayerTree {
     fn node(&self, layer: u32, at: u32) -> Sha256Hash {
         let nodes = &self.layers[(layer - self.base_layer) as usize];
         nodes.get(at as usize).copied().unwrap_or_else(|| padding(layer))
+    }
+}
+
+/// The bottom of a file's Merkle tree, in one piece.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PieceTree {
+    first: u32,
+    tree: LayerTree,
+}
+
+impl PieceTree {
+    /// The tree of a piece whose blocks, from block `first` of their file on, have these leaf hashes; `width` is
+    /// the number of leaves with those beyond the file's end.
+    ///
+    /// # Panics
+    /// If `width` is not a power of two, or less than the number of leaves.
+    pub fn new(mut leaves: Vec<Sha256Hash>, first: u32, width: u32) -> Self {
+        assert!(
+            width.is_power_of_two() && leaves.len() <= width as usize,
+            "a piece's width is a power of two"
+        );
+        leaves.resize(width as usize, padding(0));
+        Self { first, tree: LayerTree::new(leaves, BLOCK_LENGTH) }
+    }
+
+    /// The piece's root.
+    pub fn root(&self) -> Sha256Hash {
+        self.tree.root()
+    }
+
+    /// The answer to a request for leaf hashes of this piece. `above` is the tree above the file's pieces, if it
+    /// has several. `None` if the range is not within the piece, or climbs beyond the tree.
+    pub fn prove(&self, above: Option<&LayerTree>, range: &HashRequest) -> Option<Vec<Sha256Hash>> {
+        let own_height = self.tree.layers.len() as u32 - 1;
+        let height = above.map_or(own_height, |above| above.base_layer + above.layers.len() as u32 - 1);
+        range.check(height).ok()?;
+        let width = self.tree.layers[0].len() as u32;
+        let at = range.index.checked_sub(self.first)?;
+        let is_within = at.checked_add(range.length).is_some_and(|end| end <= width);
+        if range.base_layer != 0 || range.length > HASHES_PER_REQUEST || !is_within {
+            return None;
+        }
+        let base = (at..at + range.length).map(|at| Some(self.tree.node(0, at)));
+        let uncles = (0..range.uncles() as u32).map(|n| {
+            let layer = range.length.ilog2() + n;
+            match layer < own_height {
+                true => Some(self.tree.node(layer, (at >> layer) ^ 1)),
+                false => Some(above?.node(layer, (range.index >> layer) ^ 1)),
+            }
+        });
+        base.chain(uncles).collect()
     }
 }
 

@@ -213,7 +213,11 @@ impl<'a> Measurement<'a> {
         if let Some(corruption) = &outcome.corruption {
             self.say(|| summary::corruption(corruption));
             if !corruption.is_punished() {
-                self.fail(system, run, "the corrupter is not banned by everybody it gave a bad block");
+                self.fail(
+                    system,
+                    run,
+                    "the corrupter is not banned by everybody it gave a bad block, for the first",
+                );
             }
         }
         self.found[at].1.push(figures);

@@ -12,6 +12,17 @@ pub type LinkNo = u32;
 /// One direction of a link: twice the link's number, plus the side that sends.
 pub type PipeNo = u32;
 
+/// Consecutive blocks of one piece, in little room: a piece has at most 16,384.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocks {
+    /// The piece.
+    pub piece: u32,
+    /// The first block.
+    pub first: u16,
+    /// How many.
+    pub count: u16,
+}
+
 /// Something that is due at a moment. What concerns one life of a host is void in its next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -39,18 +50,27 @@ pub enum Event {
         /// Of which piece.
         piece: u32,
     },
-    /// A single block was checked by its leaf hash.
-    Judged {
-        /// Whose.
+    /// A piece was hashed whose leaf hashes were asked for.
+    Proven {
+        /// By whom.
         host: HostNo,
         /// Which life of it.
         life: u32,
-        /// The link it came over.
+        /// The link over which they were.
         link: LinkNo,
-        /// Its piece.
-        piece: u32,
-        /// Its first byte in the piece.
-        begin: u32,
+        /// For which blocks.
+        of: Blocks,
+    },
+    /// Blocks were held against their leaf hashes.
+    Judged {
+        /// By whom.
+        host: HostNo,
+        /// Which life of it.
+        life: u32,
+        /// The link the hashes came over.
+        link: LinkNo,
+        /// Which.
+        of: Blocks,
     },
     /// Both handshakes of a dial are done, or it has failed.
     Dialled {

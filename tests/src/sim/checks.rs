@@ -7,7 +7,7 @@ use samara_proto::bitfield::Bitfield;
 use samara_proto::layout::BlockRef;
 use samara_proto::limits::BLOCK_LENGTH;
 
-use super::agenda::HostNo;
+use super::agenda::{HostNo, LinkNo};
 use super::world::{TORRENT, World};
 
 impl World {
@@ -21,7 +21,7 @@ impl World {
             Output::CheckPiece { piece, .. } => (!self.hosts[host as usize].disk.is_whole(*piece))
                 .then(|| format!("it checks piece {piece}, of which blocks are missing")),
             Output::Disconnect { link, reason } => self.check_disconnect(host, *link, *reason),
-            Output::Dial { .. } | Output::Completed { .. } => None,
+            Output::Dial { .. } | Output::Judge { .. } | Output::Completed { .. } => None,
         };
         if let Some(what) = broken {
             self.violate(host, what);
@@ -53,10 +53,28 @@ impl World {
             PeerMessage::Request(block) if !self.is_whole_blocks(block.begin, block.length) => {
                 Some(format!("it requests {block:?}, which is not made of whole blocks"))
             }
+            PeerMessage::Request(block) if self.is_convicted(host, link_no) => {
+                Some(format!("it requests {block:?} of somebody of whom a bad block was judged"))
+            }
             PeerMessage::Request(_) if end.asked.len() >= super::world::REQUEST_QUEUE as usize => {
                 Some("it requests more than the other end holds".to_owned())
             }
             _ => None,
+        }
+    }
+
+    /// Whether the other end gave `host` a block that was judged and found bad, and nobody else was ever asked for
+    /// that block.
+    fn is_convicted(&self, host: HostNo, link: LinkNo) -> bool {
+        self.hosts[host as usize].convicted.contains(&self.links[link as usize].other(host))
+    }
+
+    /// Looks whether a host that was told of bad blocks is rid of those who gave them.
+    pub(super) fn check_rid_of_convicted(&mut self, host: HostNo) {
+        let links = &self.hosts[host as usize].links;
+        if let Some(&link) = links.iter().find(|&&link| self.is_convicted(host, link)) {
+            let giver = self.links[link as usize].other(host);
+            self.violate(host, format!("it keeps its link to {giver}, of whom a bad block was judged"));
         }
     }
 
@@ -74,7 +92,8 @@ impl World {
     }
 
     fn has(&self, host: HostNo, block: BlockRef) -> bool {
-        self.is_whole_blocks(block.begin, block.length) && self.hosts[host as usize].disk.is_verified(block)
+        self.is_whole_blocks(block.begin, block.length)
+            && self.hosts[host as usize].disk.verified().get(block.piece)
     }
 
     /// Looks at everything about one host.
@@ -175,6 +194,19 @@ mod tests {
     }
 
     #[test]
+    fn nobody_of_whom_a_bad_block_was_judged_may_be_asked_for_more_or_stay() {
+        let (mut world, host, link) = busy();
+        let (link_no, _) = world.open_end(host, link).expect("the link is up");
+        let giver = world.links[link_no as usize].other(host);
+        world.hosts[host as usize].convicted.insert(giver);
+        let request = PeerMessage::Request(block(missing(&world)));
+        world.check_order(host, &Output::Send { link, message: request });
+        assert!(world.violation.take().is_some_and(|what| what.contains("bad block")));
+        world.check_rid_of_convicted(host);
+        assert!(world.violation.is_some_and(|what| what.contains("keeps its link")));
+    }
+
+    #[test]
     fn no_more_may_be_requested_than_the_other_end_holds() {
         let (mut world, host, link) = busy();
         let wanted = block(missing(&world));
@@ -202,7 +234,7 @@ mod tests {
         let (mut world, host, _) = busy();
         let piece = missing(&world);
         let disk = &mut world.hosts[1].disk;
-        disk.write(block(piece), true);
+        disk.write(block(piece), Some(0));
         disk.on_good(piece);
         world.inspect(host);
         assert!(world.violation.is_some_and(|what| what.contains("wrong byte")));

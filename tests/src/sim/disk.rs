@@ -1,10 +1,13 @@
-//! A host's disk: which blocks are there, which of them are wrong, which pieces were found good; no bytes.
+//! A host's disk: which blocks are there, which of them are wrong and who gave those, which pieces were found
+//! good; no bytes.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use samara_proto::bitfield::Bitfield;
 use samara_proto::layout::{BlockRef, PieceIndex};
 use samara_proto::limits::BLOCK_LENGTH;
+
+use super::agenda::HostNo;
 
 /// Where content lies on every disk of a world: pieces of one length, which is a multiple of a block's.
 #[derive(Clone, Copy, Debug)]
@@ -38,15 +41,14 @@ pub struct Disk {
     verified: Bitfield,
     /// A bit for each block.
     present: Vec<u64>,
-    /// The same, for those found good by their leaf hashes.
-    judged: Vec<u64>,
-    wrong: BTreeSet<u32>,
+    /// Who gave each wrong one.
+    wrong: BTreeMap<u32, HostNo>,
 }
 
 /// What became of a block that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// Bytes that were there already.
+    /// Bytes that were there already, and right.
     pub duplicate: u32,
 }
 
@@ -55,7 +57,7 @@ impl Disk {
     pub fn new(shape: Shape, is_full: bool) -> Self {
         let verified = if is_full { Bitfield::full(shape.pieces) } else { Bitfield::new(shape.pieces) };
         let words = (shape.pieces * shape.blocks()).div_ceil(64) as usize;
-        Self { shape, verified, present: vec![0; words], judged: vec![0; words], wrong: BTreeSet::new() }
+        Self { shape, verified, present: vec![0; words], wrong: BTreeMap::new() }
     }
 
     /// The pieces that were found good.
@@ -68,25 +70,23 @@ impl Disk {
         self.verified.set(piece);
     }
 
-    /// The bytes of a block come, right or wrong. What was found good, alone or in its piece, is not
-    /// overwritten.
-    pub fn write(&mut self, block: BlockRef, is_bad: bool) -> Written {
+    /// The bytes of a block come, right or wrong from somebody. What was found good is not overwritten.
+    pub fn write(&mut self, block: BlockRef, wrong_from: Option<HostNo>) -> Written {
         let first = self.shape.first(block);
         let mut duplicate = 0;
         for number in first..first + block.length / BLOCK_LENGTH {
             let (word, bit) = (number as usize / 64, 1 << (number % 64));
-            let is_there = self.verified.get(block.piece) || self.present[word] & bit != 0;
-            if is_there {
+            let is_verified = self.verified.get(block.piece);
+            if is_verified || (self.present[word] & bit != 0 && !self.wrong.contains_key(&number)) {
                 duplicate += BLOCK_LENGTH;
             }
-            if self.verified.get(block.piece) || self.judged[word] & bit != 0 {
+            if is_verified {
                 continue;
             }
             self.present[word] |= bit;
-            if is_bad {
-                self.wrong.insert(number);
-            } else {
-                self.wrong.remove(&number);
+            match wrong_from {
+                Some(giver) => _ = self.wrong.insert(number, giver),
+                None => _ = self.wrong.remove(&number),
             }
         }
         Written { duplicate }
@@ -102,10 +102,11 @@ impl Disk {
         self.is_whole(piece) && self.wrong.range(self.numbers(piece)).next().is_none()
     }
 
-    /// Hashes a single block: whether it is there and right.
-    pub fn is_good_block(&self, block: BlockRef) -> bool {
+    /// Hashes the single blocks of a block: those that are wrong, and who gave them.
+    pub fn wrong_in(&self, block: BlockRef) -> Vec<(BlockRef, HostNo)> {
         let first = self.shape.first(block);
-        self.verified.get(block.piece) || (self.has(first) && !self.wrong.contains(&first))
+        let wrong = self.wrong.range(first..first + block.length / BLOCK_LENGTH);
+        wrong.map(|(&number, &giver)| (self.block(number), giver)).collect()
     }
 
     /// The piece was found good.
@@ -117,29 +118,6 @@ impl Disk {
     pub fn on_bad(&mut self, piece: PieceIndex) {
         for number in self.numbers(piece) {
             self.present[number as usize / 64] &= !(1 << (number % 64));
-            self.judged[number as usize / 64] &= !(1 << (number % 64));
-            self.wrong.remove(&number);
-        }
-    }
-
-    /// Whether all of a block was found good, alone or in its piece: it may be served, and is not asked for.
-    pub fn is_verified(&self, block: BlockRef) -> bool {
-        let first = self.shape.first(block);
-        let is_judged = |number: u32| self.judged[number as usize / 64] & 1 << (number % 64) != 0;
-        self.verified.get(block.piece) || (first..first + block.length / BLOCK_LENGTH).all(is_judged)
-    }
-
-    /// A single block was found good by its leaf hash.
-    pub fn on_good_block(&mut self, block: BlockRef) {
-        let number = self.shape.first(block);
-        self.judged[number as usize / 64] |= 1 << (number % 64);
-    }
-
-    /// A single block was found bad.
-    pub fn on_bad_block(&mut self, block: BlockRef) {
-        let first = self.shape.first(block);
-        for number in first..first + block.length / BLOCK_LENGTH {
-            self.present[number as usize / 64] &= !(1 << (number % 64));
             self.wrong.remove(&number);
         }
     }
@@ -148,18 +126,17 @@ impl Disk {
     pub fn stored(&self) -> Vec<BlockRef> {
         let open = self.verified.iter_zeros();
         let numbers = open.flat_map(|piece| self.numbers(piece)).filter(|&number| self.has(number));
-        numbers
-            .map(|number| BlockRef {
-                piece: PieceIndex(number / self.shape.blocks()),
-                begin: number % self.shape.blocks() * BLOCK_LENGTH,
-                length: BLOCK_LENGTH,
-            })
-            .collect()
+        numbers.map(|number| self.block(number)).collect()
+    }
+
+    fn block(&self, number: u32) -> BlockRef {
+        let (piece, n) = (PieceIndex(number / self.shape.blocks()), number % self.shape.blocks());
+        BlockRef { piece, begin: n * BLOCK_LENGTH, length: BLOCK_LENGTH }
     }
 
     /// Whether a verified piece has a wrong byte.
     pub fn is_spoilt(&self) -> bool {
-        let mut pieces = self.wrong.iter().map(|number| PieceIndex(number / self.shape.blocks()));
+        let mut pieces = self.wrong.keys().map(|number| PieceIndex(number / self.shape.blocks()));
         pieces.any(|piece| self.verified.get(piece))
     }
 
@@ -185,8 +162,9 @@ mod tests {
     #[test]
     fn one_wrong_block_makes_a_piece_bad_and_is_forgotten_with_it() {
         let mut disk = Disk::new(SHAPE, false);
-        assert_eq!(disk.write(block(1, 0, 3), false), Written { duplicate: 0 });
-        disk.write(block(1, 3, 1), true);
+        assert_eq!(disk.write(block(1, 0, 3), None), Written { duplicate: 0 });
+        disk.write(block(1, 3, 1), Some(7));
+        assert_eq!(disk.wrong_in(block(1, 0, 4)), [(block(1, 3, 1), 7)]);
         assert!(disk.is_whole(PieceIndex(1)) && !disk.is_good(PieceIndex(1)));
         disk.on_bad(PieceIndex(1));
         assert!(!disk.is_whole(PieceIndex(1)) && disk.stored().is_empty());
@@ -195,8 +173,8 @@ mod tests {
     #[test]
     fn what_is_there_already_counts_as_duplicate_and_is_found_by_a_resume() {
         let mut disk = Disk::new(SHAPE, false);
-        disk.write(block(0, 0, 2), false);
-        assert_eq!(disk.write(block(0, 1, 2), false), Written { duplicate: BLOCK_LENGTH });
+        disk.write(block(0, 0, 2), None);
+        assert_eq!(disk.write(block(0, 1, 2), None), Written { duplicate: BLOCK_LENGTH });
         assert_eq!(disk.stored(), [block(0, 0, 1), block(0, 1, 1), block(0, 2, 1)]);
     }
 }

@@ -1,10 +1,11 @@
 //! A host: its links to the net, its disk, its engine's place, and what is counted about it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use samara_peer::engine::config::EngineConfig;
 use samara_peer::engine::event::DisconnectReason;
+use samara_proto::layout::BlockRef;
 
 use super::agenda::{HostNo, LinkNo, Nanos, PipeNo};
 use super::disk::{Disk, Shape};
@@ -148,8 +149,21 @@ pub struct Host {
     pub inbound: u64,
     /// Nothing passes its links until then.
     pub stalled_until: Nanos,
+    /// Who was asked for each block in this life, where single blocks are judged.
+    pub asked_of: BTreeMap<BlockRef, Asked>,
+    /// Those whose bad block was judged in this life, where nobody else was asked for the block.
+    pub convicted: BTreeSet<HostNo>,
     /// Figures.
     pub counts: Counts,
+}
+
+/// Who was asked for a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// One host.
+    One(HostNo),
+    /// Several.
+    Several,
 }
 
 impl Host {
@@ -174,7 +188,17 @@ impl Host {
             downlink_free_at: 0,
             inbound: 0,
             stalled_until: 0,
+            asked_of: BTreeMap::new(),
+            convicted: BTreeSet::new(),
             counts: Counts::default(),
+        }
+    }
+
+    /// It asks another host for a block of 16 KiB.
+    pub fn on_asked(&mut self, block: BlockRef, of: HostNo) {
+        let asked = self.asked_of.entry(block).or_insert(Asked::One(of));
+        if *asked != Asked::One(of) {
+            *asked = Asked::Several;
         }
     }
 

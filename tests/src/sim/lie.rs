@@ -79,6 +79,11 @@ impl Lie {
         }
     }
 
+    /// Whether it gives leaf hashes, by which what it gave could be judged.
+    pub fn proves(self) -> bool {
+        !matches!(self, Lie::Corrupts(_))
+    }
+
     /// What it says over one link of its own accord.
     pub fn mischief(self, shape: Shape, rng: &mut EngineRng) -> Vec<PeerMessage> {
         let piece = |rng: &mut EngineRng| PieceIndex(rng.below(shape.pieces));

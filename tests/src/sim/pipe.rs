@@ -4,12 +4,11 @@
 
 use std::collections::VecDeque;
 
-use samara_peer::engine::event::PeerMessage;
 use samara_proto::layout::BlockRef;
 use samara_proto::limits::BLOCK_LENGTH;
 
 use super::agenda::Nanos;
-use super::wire::BLOCK_HEADER_BYTES;
+use super::wire::{BLOCK_HEADER_BYTES, Talk};
 
 /// Bytes written into the socket at once, and sent before another link has its turn.
 pub const CHUNK_BYTES: u32 = BLOCK_LENGTH;
@@ -27,7 +26,7 @@ pub struct Parcel {
 #[derive(Clone, Debug)]
 pub enum Chunk {
     /// A message and its weight.
-    Message(PeerMessage, u32),
+    Message(Talk, u32),
     /// So many bytes of a block, or of handshakes, after which more follow.
     Part(u32),
     /// The last bytes of a block.
@@ -46,7 +45,7 @@ impl Chunk {
 /// One direction of a link.
 #[derive(Debug, Default)]
 pub struct Pipe {
-    messages: VecDeque<(PeerMessage, u32)>,
+    messages: VecDeque<(Talk, u32)>,
     blocks: VecDeque<Parcel>,
     /// A block of which a part is in the socket already, and the bytes still to come.
     writing: Option<(Parcel, u32)>,
@@ -77,7 +76,7 @@ pub struct Pipe {
 impl Pipe {
     /// The driver was ordered to send a message; it goes into the socket if its buffer of `capacity` bytes has
     /// room.
-    pub fn post(&mut self, message: PeerMessage, bytes: u32, capacity: u32) {
+    pub fn post(&mut self, message: Talk, bytes: u32, capacity: u32) {
         if self.socket_bytes < capacity && self.messages.is_empty() && self.writing.is_none() {
             self.put(Chunk::Message(message, bytes));
         } else {
@@ -256,6 +255,7 @@ impl Pipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use samara_peer::engine::event::PeerMessage;
     use samara_proto::layout::PieceIndex;
 
     const BLOCK: BlockRef = BlockRef { piece: PieceIndex(1), begin: 0, length: 4 * CHUNK_BYTES };
@@ -268,7 +268,7 @@ mod tests {
         pipe.post_block(parcel);
         let mut written = 0;
         pipe.pump(CHUNK_BYTES, |_| written += 1);
-        pipe.post(PeerMessage::Choke, 5, CHUNK_BYTES);
+        pipe.post(Talk::Message(PeerMessage::Choke), 5, CHUNK_BYTES);
         let mut seen = Vec::new();
         while pipe.has_something() || pipe.blocks_held() > 0 {
             match pipe.take(CHUNK_BYTES) {

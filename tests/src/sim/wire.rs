@@ -1,30 +1,75 @@
 //! What a message weighs on the wire, by the production codec, and that it survives the way.
 
 use samara_peer::engine::event::PeerMessage;
-use samara_proto::limits::REQUEST_LENGTH;
+use samara_proto::infohash::Sha256Hash;
+use samara_proto::layout::BlockRef;
+use samara_proto::limits::{BLOCK_LENGTH, REQUEST_LENGTH};
 use samara_proto::wire::codec::{FrameLimits, LENGTH_PREFIX, PieceHeader, check_head, frame_length};
-use samara_proto::wire::message::Message;
+use samara_proto::wire::message::{HashRequest, Message};
+
+use super::disk::Shape;
 
 /// Bytes both sides send before the first message: BEP 3's handshake and a usual one of BEP 10.
 pub const HANDSHAKE_BYTES: u32 = 68 + 160;
 /// Bytes before a block's own.
 pub const BLOCK_HEADER_BYTES: u32 = PieceHeader::ENCODED as u32;
 
+/// What one end says to the other besides content.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Talk {
+    /// A message between engines.
+    Message(PeerMessage),
+    /// Its driver asks for the leaf hashes of blocks of one piece.
+    HashRequest(BlockRef),
+    /// The answer.
+    Hashes(BlockRef),
+    /// No answer will come.
+    HashReject(BlockRef),
+}
+
 /// Weighs messages; every so many of them is also decoded again and compared.
 #[derive(Debug)]
 pub struct Scales {
     limits: FrameLimits,
-    pieces: u32,
+    shape: Shape,
     decode_every: u32,
     until_decode: u32,
     buffer: Vec<u8>,
 }
 
 impl Scales {
-    /// For a torrent of so many pieces; one in `decode_every` messages is decoded.
-    pub fn new(pieces: u32, decode_every: u32) -> Self {
-        let limits = FrameLimits::for_torrent(pieces, REQUEST_LENGTH);
-        Self { limits, pieces, decode_every, until_decode: 0, buffer: Vec::new() }
+    /// For a torrent of that shape; one in `decode_every` messages is decoded.
+    pub fn new(shape: Shape, decode_every: u32) -> Self {
+        let limits = FrameLimits::for_torrent(shape.pieces, REQUEST_LENGTH);
+        Self { limits, shape, decode_every, until_decode: 0, buffer: Vec::new() }
+    }
+
+    /// Bytes on the wire of whatever is said.
+    ///
+    /// # Errors
+    /// See [`Self::weigh`].
+    pub fn weigh_talk(&mut self, talk: &Talk) -> Result<u32, String> {
+        match talk {
+            Talk::Message(message) => self.weigh(message),
+            Talk::HashRequest(block) => Ok(self.weigh_hashes(*block, Message::HashRequest)),
+            Talk::HashReject(block) => Ok(self.weigh_hashes(*block, Message::HashReject)),
+            Talk::Hashes(block) => Ok(self.weigh_hashes(*block, |request| {
+                let uncles = (request.proof_layers + 1).saturating_sub(request.length.ilog2());
+                let hashes = vec![Sha256Hash([0; 32]); (request.length + uncles) as usize];
+                Message::Hashes { request, hashes }
+            })),
+        }
+    }
+
+    /// Bytes of all the messages of one kind by which the leaf hashes of a block come.
+    fn weigh_hashes(&mut self, block: BlockRef, message: impl Fn(HashRequest) -> Message) -> u32 {
+        let first = block.piece.0 * self.shape.blocks() + block.begin / BLOCK_LENGTH;
+        let (root, count) = (Sha256Hash([0; 32]), block.length / BLOCK_LENGTH);
+        self.buffer.clear();
+        let requests =
+            HashRequest::of_leaves(root, self.shape.bytes(), self.shape.piece_length, first, count);
+        requests.for_each(|request| message(request).encode(&mut self.buffer));
+        self.buffer.len() as u32
     }
 
     /// The message's bytes on the wire.
@@ -52,20 +97,22 @@ impl Scales {
             return None;
         }
         check_head(length, *body.first()?, &self.limits).ok()?;
-        PeerMessage::from_wire(Message::decode(body, &self.limits).ok()?, self.pieces).ok()?
+        PeerMessage::from_wire(Message::decode(body, &self.limits).ok()?, self.shape.pieces).ok()?
     }
 }
 
 #[cfg(test)]
 mod tests {
     use samara_proto::bitfield::Bitfield;
-    use samara_proto::layout::{BlockRef, PieceIndex};
+    use samara_proto::layout::PieceIndex;
 
     use super::*;
 
+    const SHAPE: Shape = Shape { pieces: 20, piece_length: 16 * BLOCK_LENGTH };
+
     #[test]
     fn messages_weigh_what_bep_3_says() {
-        let mut scales = Scales::new(20, 1);
+        let mut scales = Scales::new(SHAPE, 1);
         let block = BlockRef { piece: PieceIndex(3), begin: 16_384, length: 65_536 };
         let mut has = Bitfield::new(20);
         has.set(PieceIndex(19));
@@ -77,5 +124,9 @@ mod tests {
         ] {
             assert_eq!(scales.weigh(&message), Ok(bytes));
         }
+        let whole = BlockRef { piece: PieceIndex(3), begin: 0, length: 16 * BLOCK_LENGTH };
+        assert_eq!(scales.weigh_talk(&Talk::HashRequest(whole)), Ok(53));
+        // Five layers above those of a piece's own leaves.
+        assert_eq!(scales.weigh_talk(&Talk::Hashes(whole)), Ok(53 + (16 + 5) * 32));
     }
 }

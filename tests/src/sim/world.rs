@@ -1,6 +1,7 @@
 //! A world of hosts in virtual time: one thread, the production engine, no content bytes.
 
 mod dial;
+mod judge;
 mod life;
 mod network;
 mod orders;
@@ -111,7 +112,7 @@ impl World {
             facts: VecDeque::new(),
             touched: Vec::new(),
             tracker: Tracker::default(),
-            scales: Scales::new(shape.pieces, settings.decode_every),
+            scales: Scales::new(shape, settings.decode_every),
             rng: EngineRng::new(engine_seed(settings.rng_seed, u32::MAX, 0)),
             script: Vec::new(),
             steps_left: script.len(),
@@ -189,8 +190,11 @@ impl World {
                 }
             }
             Event::Checked { host, life, piece } if self.lives(host, life) => self.on_checked(host, piece),
-            Event::Judged { host, life, link, piece, begin } if self.lives(host, life) => {
-                self.on_judged(host, link, piece, begin);
+            Event::Proven { host, life, link, of } if self.lives(host, life) => {
+                self.on_proven(host, link, of)
+            }
+            Event::Judged { host, life, link, of } if self.lives(host, life) => {
+                self.on_judged(host, link, of)
             }
             Event::Dialled { host, life, to } if self.lives(host, life) => self.on_dialled(host, to),
             Event::HungUp { link, side } => self.on_hung_up(link, side),
@@ -210,6 +214,7 @@ impl World {
             }
             // It was meant for an earlier life.
             Event::Checked { .. }
+            | Event::Proven { .. }
             | Event::Judged { .. }
             | Event::Dialled { .. }
             | Event::Announce { .. }
@@ -237,10 +242,14 @@ impl World {
     fn tell(&mut self, host: HostNo, input: Input) {
         let at = host as usize;
         let Some(engine) = self.engines[at].as_mut() else { return };
+        let tells_of_bad = matches!(&input, Input::Judged { bad, .. } if !bad.is_empty());
         engine.handle(moment(self.now), input);
         self.facts_fed += 1;
         while let Some(output) = self.engines[at].as_mut().and_then(Engine::next_output) {
             self.carry_out(host, output);
+        }
+        if tells_of_bad {
+            self.check_rid_of_convicted(host);
         }
         self.touched.push(host);
         self.plan_wake(host);

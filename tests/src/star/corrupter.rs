@@ -33,9 +33,10 @@ pub struct Corruption {
 }
 
 impl Corruption {
-    /// Whether everybody whom it gave a bad block has banned it.
+    /// Whether everybody whom it gave a bad block has banned it, for that one block.
     pub fn is_punished(&self) -> bool {
-        self.victims > 0 && self.rid_of_it == self.victims && self.bans >= self.victims
+        let (victims, blocks) = (self.victims, self.blocks as usize);
+        victims > 0 && blocks <= victims && self.rid_of_it == victims && self.bans >= victims
     }
 }
 

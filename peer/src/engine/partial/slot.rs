@@ -17,9 +17,19 @@ pub(super) struct Slot {
     pub(super) open: bool,
     pub(super) origin: Option<Origin>,
     pub(super) holders: [Option<LinkId>; HOLDERS_MAX],
+    /// Somebody else's block may have taken the place of the one whose origin is known.
+    pub(super) doubted: bool,
 }
 
 impl Slot {
+    /// The peer whose block it was first.
+    pub(super) fn giver(&self) -> Option<PeerKey> {
+        match self.origin {
+            Some(Origin::Peer(peer)) => Some(peer),
+            Some(Origin::Disk) | None => None,
+        }
+    }
+
     pub(super) fn is_held_by(&self, link: LinkId) -> bool {
         self.holders.contains(&Some(link))
     }

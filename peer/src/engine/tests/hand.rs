@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::engine::config::EngineConfig;
 use crate::engine::event::{
     Aim, Content, Direction, DisconnectReason, Input, LinkId, Offence, Output, PeerKey, PeerMessage,
-    PeerTraits, TorrentId,
+    PeerTraits, Proof, TorrentId,
 };
 
 pub(super) const TORRENT: TorrentId = TorrentId(1);
@@ -29,10 +29,14 @@ pub(super) struct Hand {
 
 impl Hand {
     pub(super) fn new(verified: Bitfield, aim: Aim) -> Self {
+        Self::with_proof(verified, aim, Proof::Pieces)
+    }
+
+    pub(super) fn with_proof(verified: Bitfield, aim: Aim, proof: Proof) -> Self {
         let mut hand =
             Self { engine: Engine::new(EngineConfig::default(), [1; 32]), now: Moment::from_micros(1) };
         let layout = Arc::new(Layout::single_file(u64::from(PIECES * 4 * BLOCK_LENGTH), 4 * BLOCK_LENGTH));
-        let content = Content { layout, verified, stored: Vec::new() };
+        let content = Content { layout, verified, stored: Vec::new(), proof };
         hand.tell(Input::AddTorrent { torrent: TORRENT, content, aim });
         hand
     }

@@ -9,7 +9,7 @@ use samara_proto::moment::Moment;
 
 use crate::engine::Engine;
 use crate::engine::config::EngineConfig;
-use crate::engine::event::{DisconnectReason, LinkId, PeerKey, PeerMessage, PeerTraits};
+use crate::engine::event::{DisconnectReason, LinkId, PeerKey, PeerMessage, PeerTraits, Proof};
 
 /// What travels over a wire.
 #[derive(Clone, Debug)]
@@ -41,6 +41,7 @@ pub(super) struct HostSpec {
     /// Bytes a second.
     pub(super) up: u64,
     pub(super) seed: bool,
+    pub(super) proof: Proof,
     /// Every block it sends is wrong.
     pub(super) corrupts: bool,
     pub(super) config: EngineConfig,
@@ -51,7 +52,14 @@ impl HostSpec {
     pub(super) fn leech(up: u64) -> Self {
         let traits =
             PeerTraits { fast: true, request_length: BLOCK_LENGTH, request_queue: 1024, upload_only: false };
-        Self { up, seed: false, corrupts: false, config: EngineConfig::default(), traits }
+        Self {
+            up,
+            seed: false,
+            proof: Proof::Pieces,
+            corrupts: false,
+            config: EngineConfig::default(),
+            traits,
+        }
     }
 
     pub(super) fn seed(up: u64) -> Self {

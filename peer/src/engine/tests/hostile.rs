@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::engine::config::EngineConfig;
 use crate::engine::event::{
     Aim, Content, Direction, DisconnectReason, Input, LinkId, Offence, Output, PeerKey, PeerMessage,
-    PeerTraits, Source, TorrentId, Verdict,
+    PeerTraits, Proof, Source, TorrentId, Verdict,
 };
 
 use super::hand::{FAST, Hand, LINK, PIECES, SLOW, TORRENT, block, offence};
@@ -159,7 +159,7 @@ fn blocks_on_disk_are_not_asked_for_and_a_full_piece_is_checked_at_once() {
     let mut hand = Hand { engine: Engine::new(EngineConfig::default(), [2; 32]), now: Moment::ZERO };
     let layout = Arc::new(Layout::single_file(u64::from(4 * BLOCK_LENGTH), 4 * BLOCK_LENGTH));
     let stored = (0..3).map(|n| block(0, n * BLOCK_LENGTH)).collect();
-    let content = Content { layout, verified: Bitfield::new(1), stored };
+    let content = Content { layout, verified: Bitfield::new(1), stored, proof: Proof::Pieces };
     assert_eq!(hand.tell(Input::AddTorrent { torrent: TORRENT, content, aim: Aim::Fetch }), vec![]);
     hand.connect(LINK, 1, FAST);
     hand.say(PeerMessage::HaveAll);
@@ -214,6 +214,8 @@ fn engine_calls_for_unknown_things_do_nothing() {
         Input::BlockUnreadable { link: LINK, block: block(0, 0) },
         Input::PieceChecked { torrent, piece: PieceIndex(0), verdict: Verdict::Bad },
         Input::PieceChecked { torrent: TORRENT, piece: PieceIndex(u32::MAX), verdict: Verdict::Good },
+        Input::Judged { link: LINK, block: block(0, 0), bad: vec![block(0, 0)] },
+        Input::Unjudged { link: LINK, block: block(0, 0) },
         Input::PieceLost { torrent: TORRENT, piece: PieceIndex(u32::MAX) },
         Input::Wake,
     ];
@@ -267,6 +269,12 @@ fn any_input() -> impl Strategy<Value = Input> {
         4 => (link(), any_block()).prop_map(|(link, block)| Input::BlockReceived { link, block }),
         1 => (link(), any_block()).prop_map(|(link, block)| Input::BlockSent { link, block }),
         1 => (link(), any_block()).prop_map(|(link, block)| Input::BlockUnreadable { link, block }),
+        3 => (link(), any_block(), any::<bool>()).prop_map(|(link, block, is_bad)| Input::Judged {
+            link,
+            block,
+            bad: if is_bad { vec![block] } else { Vec::new() },
+        }),
+        1 => (link(), any_block()).prop_map(|(link, block)| Input::Unjudged { link, block }),
         3 => (piece(), verdict).prop_map(|(piece, verdict)| Input::PieceChecked {
             torrent: TORRENT,
             piece,
@@ -288,7 +296,7 @@ proptest! {
     fn no_sequence_of_facts_makes_it_panic_or_ask_for_what_it_has(
         inputs in prop::collection::vec((any_input(), 0..3_000_000u64, any::<bool>()), 1..300),
     ) {
-        let mut hand = Hand::leech();
+        let mut hand = Hand::with_proof(Bitfield::new(PIECES), Aim::Fetch, Proof::Blocks);
         let mut asked: Vec<(LinkId, BlockRef)> = Vec::new();
         let mut used = BTreeSet::new();
         for (input, wait, answer) in inputs {
@@ -309,6 +317,14 @@ proptest! {
                     let verified = hand.engine.verified(TORRENT).unwrap();
                     prop_assert!(!verified.get(block.piece));
                     asked.push((link, block));
+                }
+                // Every second judgement comes, every fourth with a bad block.
+                if let Output::Judge { link, block } = output
+                    && block.begin.is_multiple_of(2 * BLOCK_LENGTH)
+                {
+                    let first = BlockRef { length: BLOCK_LENGTH, ..block };
+                    let bad = if answer { vec![first] } else { Vec::new() };
+                    hand.engine.handle(hand.now, Input::Judged { link, block, bad });
                 }
                 if let Output::CheckPiece { torrent, piece } = output {
                     let verdict = Verdict::Good;

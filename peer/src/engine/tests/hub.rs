@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::engine::config::EngineConfig;
 use crate::engine::event::{
     Aim, Content, Direction, DisconnectReason, Input, LinkId, Output, PeerKey, PeerMessage, PeerTraits,
-    Source, TorrentId, Verdict,
+    Proof, Source, TorrentId, Verdict,
 };
 
 const A: TorrentId = TorrentId(1);
@@ -36,7 +36,8 @@ impl Hub {
 
     fn add(&mut self, torrent: TorrentId) {
         let layout = Arc::new(Layout::single_file(u64::from(8 * BLOCK_LENGTH), BLOCK_LENGTH));
-        let content = Content { layout, verified: Bitfield::new(8), stored: Vec::new() };
+        let content =
+            Content { layout, verified: Bitfield::new(8), stored: Vec::new(), proof: Proof::Pieces };
         assert_eq!(self.tell(Input::AddTorrent { torrent, content, aim: Aim::Fetch }), vec![]);
     }
 
@@ -194,8 +195,12 @@ fn links_share_what_may_be_requested_ahead() {
     let mut hub = Hub { engine: Engine::new(config, [1; 32]), now: Moment::ZERO };
     let layout = Arc::new(Layout::single_file(u64::from(400 * BLOCK_LENGTH), BLOCK_LENGTH));
     for torrent in [A, B] {
-        let content =
-            Content { layout: Arc::clone(&layout), verified: Bitfield::new(400), stored: Vec::new() };
+        let content = Content {
+            layout: Arc::clone(&layout),
+            verified: Bitfield::new(400),
+            stored: Vec::new(),
+            proof: Proof::Pieces,
+        };
         hub.tell(Input::AddTorrent { torrent, content, aim: Aim::Fetch });
     }
     let mut asked: BTreeMap<u64, VecDeque<BlockRef>> = BTreeMap::new();

@@ -78,10 +78,11 @@ impl World {
         let mut rng_seed = [host as u8; 32];
         rng_seed[0] = self.hosts[host].life as u8;
         let spec = &self.hosts[host].spec;
+        let proof = spec.proof;
         let aim = if spec.seed { Aim::Serve } else { Aim::Fetch };
         self.hosts[host].engine = Some(Engine::new(spec.config.clone(), rng_seed));
         let verified = self.hosts[host].disk.clone();
-        let content = Content { layout: Arc::clone(&self.layout), verified, stored: Vec::new() };
+        let content = Content { layout: Arc::clone(&self.layout), verified, stored: Vec::new(), proof };
         self.tell(host, Input::AddTorrent { torrent: TORRENT, content, aim });
     }
 
@@ -281,6 +282,7 @@ impl World {
                 let fact = Input::PieceChecked { torrent, piece, verdict };
                 self.schedule(host, self.hash_time, Event::Fact(fact));
             }
+            Output::Judge { link, block } => self.judge(host, link, block),
             Output::Disconnect { link, reason } => {
                 if let Some(other) = self.other_end(link, host) {
                     self.hosts[host].disconnects.push((PeerKey(other as u64), reason));
@@ -293,6 +295,22 @@ impl World {
                 self.hosts[host].completed_at = Some(self.now);
             }
         }
+    }
+
+    /// Who corrupts stays silent when asked for leaf hashes.
+    fn judge(&mut self, host: usize, link: LinkId, block: BlockRef) {
+        let Some(other) = self.other_end(link, host).filter(|&other| !self.hosts[other].spec.corrupts) else {
+            return;
+        };
+        let fact = if self.hosts[other].disk.get(block.piece) {
+            let end = block.begin + block.length;
+            let bad = self.hosts[host].bad_blocks.range((block.piece, block.begin)..(block.piece, end));
+            let bad = bad.map(|&(piece, begin)| BlockRef { piece, begin, length: BLOCK_LENGTH }).collect();
+            Input::Judged { link, block, bad }
+        } else {
+            Input::Unjudged { link, block }
+        };
+        self.schedule(host, 2 * self.latency + self.hash_time, Event::Fact(fact));
     }
 
     fn dial(&mut self, host: usize, torrent: TorrentId, peer: PeerKey) {

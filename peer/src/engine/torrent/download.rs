@@ -5,6 +5,7 @@ use samara_proto::limits::BLOCK_LENGTH;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::super::blame::Trial;
 use super::super::context::Context;
 use super::super::event::{Aim, DisconnectReason, LinkId, Offence, Output, PeerMessage};
 use super::super::peer::Peer;
@@ -28,14 +29,18 @@ impl Torrent {
     pub(super) fn refill(&mut self, link: LinkId, context: &mut Context<'_>) {
         let now = context.now;
         let Some(peer) = self.links.get(&link) else { return };
-        if self.aim == Aim::Serve || peer.wanted == 0 || (peer.chokes_us && peer.allowed.is_empty()) {
+        let is_closed = (peer.chokes_us && peer.allowed.is_empty()) || peer.trial == Trial::Awaited;
+        if self.aim == Aim::Serve || peer.wanted == 0 || is_closed {
             self.hungry.remove(&link);
             return;
         }
         let target = peer.pipeline.target(now, context.config);
         let share = context.ahead.share(context.config.requested_bytes);
         let agreed = peer.traits.request_length.min(context.config.request_length);
-        let max_blocks = peer.pipeline.request_blocks(target.min(share), agreed);
+        let (target, max_blocks) = match peer.trial {
+            Trial::First => (u64::from(BLOCK_LENGTH), 1),
+            _ => (target, peer.pipeline.request_blocks(target.min(share), agreed)),
+        };
         let mut room = self.downlink_room(context);
         loop {
             let Some(peer) = self.links.get(&link) else { return };
@@ -138,7 +143,9 @@ impl Torrent {
         peer.cancelled.on_answer(block);
         let request = peer.requests.remove(block, context.ahead);
         let delay = request.map_or(Duration::MAX, |request| now.since(request.sent_at));
-        peer.pipeline.on_block(now, block.length, delay, request.is_some_and(|request| request.alone));
+        // One block alone says how long the way is, and not how fast the link.
+        let measured = if peer.trial == Trial::First { 0 } else { block.length };
+        peer.pipeline.on_block(now, measured, delay, request.is_some_and(|request| request.alone));
         peer.down.add(now, block.length);
         self.down.add(now, block.length);
         let key = peer.key;
@@ -148,6 +155,7 @@ impl Torrent {
         if let Some(peer) = self.links.get_mut(&link) {
             peer.wasted_bytes += wasted;
         }
+        self.try_giver(link, block, &arrival, context);
         for &other in &arrival.others {
             self.cancel_superfluous(other, block, context);
         }
@@ -161,7 +169,7 @@ impl Torrent {
     }
 
     /// Cancels what `link` was asked for within `block`, if all of it is there now.
-    fn cancel_superfluous(&mut self, link: LinkId, block: BlockRef, context: &mut Context<'_>) {
+    pub(super) fn cancel_superfluous(&mut self, link: LinkId, block: BlockRef, context: &mut Context<'_>) {
         let Some(peer) = self.links.get_mut(&link) else { return };
         let starts = (block.begin..block.begin + block.length).step_by(BLOCK_LENGTH as usize);
         let asked: BTreeSet<BlockRef> =
@@ -229,7 +237,8 @@ impl Torrent {
             held_back |= peer.forgive(context.now);
         }
         // What nobody could be asked for a moment ago may be free now, or hopeless where it is.
-        let again = !waiting.is_empty() || held_back || self.picker.is_retrying();
+        let is_judging = self.look_for_late_answers(context);
+        let again = !waiting.is_empty() || held_back || is_judging || self.picker.is_retrying();
         self.freed |= again;
         again
     }

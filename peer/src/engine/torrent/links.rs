@@ -78,7 +78,9 @@ impl Torrent {
         }
         self.connections.on_linked(key, context.now);
         self.by_peer.insert(key, link);
-        self.links.insert(link, Peer::new(key, traits, self.layout.piece_count(), context.now));
+        let trial = self.first_trial();
+        let peer = Peer::new(key, traits, self.layout.piece_count(), trial, context.now);
+        self.links.insert(link, peer);
         if let Some(opening) = self.opening(traits) {
             context.send(link, opening);
         }
@@ -150,6 +152,8 @@ impl Torrent {
         self.release_all(link, context);
         let Some(peer) = self.links.remove(&link) else { return };
         self.freed |= self.picker.disown(peer.key, context.now);
+        // What it was told not to give may have been written in the moment when the link ended.
+        peer.cancelled.blocks().for_each(|block| self.picker.doubt(block));
         if peer.came_with_all {
             self.picker.on_all_gone();
         } else {
@@ -167,9 +171,10 @@ impl Torrent {
             self.on_slot_free(context);
         }
         self.connections.on_unlinked(peer.key, farewell, self.need(), context.now, context.rng);
+        self.on_witness_gone(link, context);
     }
 
-    /// Throws a peer out that gave a corrupt piece.
+    /// Throws a peer out that gave a corrupt piece or block.
     pub fn cast_out(&mut self, peer: PeerKey, context: &mut Context<'_>) {
         if let Some(&link) = self.by_peer.get(&peer) {
             self.drop_link(link, DisconnectReason::Offence(Offence::CorruptPiece), context);

@@ -5,14 +5,16 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use libp2p::PeerId;
+use samara_proto::infohash::Sha256Hash;
 use samara_proto::moment::Moment;
 use samara_proto::wire::extension::PexError;
-use samara_proto::wire::message::Message;
+use samara_proto::wire::message::{HashRequest, Message};
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::framed::{Incoming, ReadError, WireReader};
+use super::questions::Heard;
 use super::serve::Server;
 use super::{LinkClosed, LinkEvent, OUR_SAMARA_PEX, Order, Shared};
 use crate::disk::StoreError;
@@ -23,7 +25,7 @@ use crate::net::discovery::pex::{self, Inbox, PexFlood, Told};
 const SILENCE: Duration = Duration::from_secs(240);
 /// Answers to a remote that wait to be written: beyond them its stream is not read on.
 const ANSWERS: usize = 8;
-/// Unawaited blocks forgiven: those that crossed a cancel, a choke or a duplicate's arrival.
+/// Unawaited blocks and hashes forgiven: those that crossed a cancel, a choke or a duplicate's arrival.
 const UNEXPECTED_BLOCKS: u32 = 4096;
 
 /// Why reading stopped.
@@ -35,7 +37,7 @@ enum End {
     Silent,
     #[error("a bitfield of the wrong size")]
     Bitfield,
-    #[error("too many blocks nobody asked for")]
+    #[error("too many blocks or hashes nobody asked for")]
     Unexpected,
     #[error("the torrent's files take no more: {0}")]
     Store(#[from] StoreError),
@@ -99,11 +101,25 @@ async fn read_all(
                     shared.report(LinkEvent::Told(Box::new(told))).await?;
                 }
             }
+            Incoming::Message(Message::Hashes { request, hashes }) => {
+                if !hear_hashes(&request, &hashes, shared, orders).await? {
+                    unexpected += 1;
+                    if unexpected > UNEXPECTED_BLOCKS {
+                        return Err(End::Unexpected);
+                    }
+                }
+            }
+            Incoming::Message(Message::HashReject(request)) => {
+                let rejected = shared.questions().on_reject(&request);
+                if let Some(block) = rejected {
+                    shared.report(LinkEvent::Unjudged(block)).await?;
+                }
+            }
             Incoming::Message(message) => {
                 if let Message::Reject(block) = message {
                     shared.answered(block);
                 }
-                if let Some(answer) = server.answer(&message, &shared.metainfo) {
+                if let Some(answer) = server.answer(&message, &shared.metainfo, &shared.store).await {
                     let permit = timeout(SILENCE, answers.clone().acquire_owned()).await;
                     let permit = permit.map_err(|_| End::Silent)?.expect("nobody closes it");
                     orders.send(Order::Answer(answer, permit)).await.map_err(|_| End::NodeGone)?;
@@ -115,6 +131,35 @@ async fn read_all(
             }
         }
     }
+}
+
+/// Takes hashes that the remote gives; false if nobody asked for them. The stream is not read on while the disk
+/// is: there is no more to judge than was asked for.
+async fn hear_hashes(
+    request: &HashRequest,
+    hashes: &[Sha256Hash],
+    shared: &Shared,
+    orders: &mpsc::Sender<Order>,
+) -> Result<bool, End> {
+    let heard = shared.questions().on_hashes(request, hashes);
+    let event = match heard {
+        Heard::Unasked => return Ok(false),
+        Heard::Next(range) => {
+            let next = Order::Message(Message::HashRequest(range));
+            orders.send(next).await.map_err(|_| End::NodeGone)?;
+            return Ok(true);
+        }
+        Heard::False(block) => LinkEvent::Unjudged(block),
+        Heard::Leaves(block, leaves) => match shared.store.judge(block, leaves).await {
+            Ok(bad) => LinkEvent::Judged(block, bad),
+            Err(error) => {
+                tracing::debug!(%error, piece = block.piece.0, "blocks could not be judged");
+                LinkEvent::Unjudged(block)
+            }
+        },
+    };
+    shared.report(event).await?;
+    Ok(true)
 }
 
 /// Hears of peers, no more often than is good.

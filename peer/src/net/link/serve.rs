@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU8;
+use std::time::Instant;
 
 use samara_proto::infohash::Sha256Hash;
 use samara_proto::layout::FileIndex;
 use samara_proto::limits::{HASHES_PER_REQUEST, REQUEST_LENGTH};
+use samara_proto::merkle;
 use samara_proto::metainfo::Metainfo;
 use samara_proto::wire::extension::{
     ExtensionHandshake, MetadataMessage, SAMARA_PEX, UT_METADATA, metadata_range,
 };
 use samara_proto::wire::message::{HashRequest, Message};
 
+use super::leaves::Leaves;
 use super::setup::{Hosted, REQUEST_QUEUE};
+use crate::disk::Store;
 
 /// The number under which we want to be sent `ut_metadata` messages.
 pub(crate) const OUR_UT_METADATA: u8 = 1;
@@ -45,10 +49,11 @@ pub(super) struct Server {
     /// The number under which the remote wants `ut_metadata`, if it wants it at all.
     ut_metadata: Option<NonZeroU8>,
     metadata_answers: u32,
-    /// Hash requests that are still answered: what is needed to fetch every layer four times over.
+    /// Requests for piece layers that are still answered: what is needed to fetch every layer four times over.
     hash_answers: u64,
     /// The v2 files by their roots; made for the first who asks.
     files: Option<BTreeMap<Sha256Hash, FileIndex>>,
+    leaves: Leaves,
 }
 
 impl Server {
@@ -61,14 +66,20 @@ impl Server {
             metadata_answers: 0,
             hash_answers: 4 * (requests + 1),
             files: None,
+            leaves: Leaves::new(Instant::now()),
         }
     }
 
     /// The answer to `message`, if it is a question of this kind.
-    pub(super) fn answer(&mut self, message: &Message, metainfo: &Metainfo) -> Option<Message> {
+    pub(super) async fn answer(
+        &mut self,
+        message: &Message,
+        metainfo: &Metainfo,
+        store: &Store,
+    ) -> Option<Message> {
         match message {
             Message::Extended { id: OUR_UT_METADATA, payload } => self.metadata(payload, metainfo),
-            &Message::HashRequest(request) => Some(match self.hashes(&request, metainfo) {
+            &Message::HashRequest(request) => Some(match self.hashes(&request, metainfo, store).await {
                 Some(hashes) => Message::Hashes { request, hashes },
                 None => Message::HashReject(request),
             }),
@@ -93,13 +104,22 @@ impl Server {
         Some(Message::Extended { id, payload: answer.encode() })
     }
 
-    fn hashes(&mut self, request: &HashRequest, metainfo: &Metainfo) -> Option<Vec<Sha256Hash>> {
-        self.hash_answers = self.hash_answers.checked_sub(1)?;
+    async fn hashes(
+        &mut self,
+        request: &HashRequest,
+        metainfo: &Metainfo,
+        store: &Store,
+    ) -> Option<Vec<Sha256Hash>> {
         let files = self.files.get_or_insert_with(|| {
             let files = (0..metainfo.layout().file_count()).map(FileIndex);
             let root = |file: FileIndex| Some((metainfo.files()[file.0 as usize].pieces_root?, file));
             files.filter_map(root).collect()
         });
-        metainfo.layer_tree(*files.get(&request.pieces_root)?)?.prove(request)
+        let file = *files.get(&request.pieces_root)?;
+        if request.base_layer < merkle::piece_height(metainfo.layout().piece_length()) {
+            return self.leaves.prove(request, file, metainfo, store).await;
+        }
+        self.hash_answers = self.hash_answers.checked_sub(1)?;
+        metainfo.layer_tree(file)?.prove(request)
     }
 }

@@ -56,6 +56,8 @@ pub struct Established {
     pub remote: ExtensionHandshake,
     /// Whether both sides speak BEP 6.
     pub fast: bool,
+    /// Whether both sides know hash requests (BEP 52).
+    pub v2: bool,
 }
 
 impl Established {
@@ -191,5 +193,5 @@ async fn finish(
         _ => return Err(SetupError::NoExtensions),
     };
     let info_hash = theirs.info_hash;
-    Ok(Established { info_hash, reader, writer, limits, remote, fast: agreed.fast() })
+    Ok(Established { info_hash, reader, writer, limits, remote, fast: agreed.fast(), v2: agreed.v2() })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use samara_peer::engine::Engine;
-use samara_peer::engine::event::{Aim, Content, Input, PeerKey, Source};
+use samara_peer::engine::event::{Aim, Content, Input, PeerKey, Proof, Source};
 use samara_proto::layout::PieceIndex;
 
 use super::{TORRENT, World, engine_seed, nanos};
@@ -40,7 +40,8 @@ impl World {
         let aim = if starter.spec.is_seed { Aim::Serve } else { Aim::Fetch };
         let (verified, stored) = (starter.disk.verified().clone(), starter.disk.stored());
         let has_mischief = starter.spec.lie.has_mischief();
-        let content = Content { layout: Arc::clone(&self.layout), verified, stored };
+        let proof = if self.settings.v2 { Proof::Blocks } else { Proof::Pieces };
+        let content = Content { layout: Arc::clone(&self.layout), verified, stored, proof };
         self.fact(host, Input::AddTorrent { torrent: TORRENT, content, aim });
         if let Some(peer) = self.hosts[at].spec.knows {
             let (torrent, peer) = (TORRENT, PeerKey(u64::from(peer)));
@@ -72,6 +73,8 @@ impl World {
         dead.wake_at = None;
         dead.ring.clear();
         dead.hashed_at = 0;
+        dead.asked_of.clear();
+        dead.convicted.clear();
     }
 
     pub(super) fn perform(&mut self, step: Step) {

@@ -1,12 +1,12 @@
 //! How bytes travel: uplinks that serve their links in turn, windows, latency, downlinks that are shared.
 
-use samara_peer::engine::event::{Input, PeerMessage};
+use samara_peer::engine::event::Input;
 
 use super::World;
 use crate::sim::agenda::{Event, HostNo, LinkNo, Nanos, PipeNo};
 use crate::sim::link::{of_pipe, pipe_no};
 use crate::sim::pipe::{CHUNK_BYTES, Chunk};
-use crate::sim::wire::BLOCK_HEADER_BYTES;
+use crate::sim::wire::{BLOCK_HEADER_BYTES, Talk};
 
 /// What waits before a downlink, in time, until those who send to it hold back: a router's queue. The way
 /// there, which holds bytes too, comes on top.
@@ -170,7 +170,7 @@ impl World {
             }
             let receiver = link.ends[1 - side].host;
             match chunk {
-                Chunk::Message(message, _) => self.take_message(receiver, link_no, 1 - side, message),
+                Chunk::Message(talk, _) => self.take_talk(receiver, link_no, 1 - side, talk),
                 Chunk::Part(_) => {}
                 Chunk::Last(parcel, _) => self.take_block(receiver, link_no, 1 - side, parcel),
             }
@@ -204,10 +204,10 @@ impl World {
     }
 
     /// Orders a message to be sent.
-    pub(super) fn post(&mut self, link_no: LinkNo, side: usize, message: PeerMessage) {
-        match self.scales.weigh(&message) {
+    pub(super) fn post(&mut self, link_no: LinkNo, side: usize, talk: Talk) {
+        match self.scales.weigh_talk(&talk) {
             Ok(bytes) => {
-                self.links[link_no as usize].pipes[side].post(message, bytes, self.settings.socket_bytes)
+                self.links[link_no as usize].pipes[side].post(talk, bytes, self.settings.socket_bytes)
             }
             Err(what) => self.violate(self.links[link_no as usize].ends[side].host, what),
         }

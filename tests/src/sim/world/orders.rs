@@ -5,9 +5,10 @@ use samara_proto::layout::{BlockRef, PieceIndex};
 use samara_proto::limits::BLOCK_LENGTH;
 
 use super::{TORRENT, World};
-use crate::sim::agenda::{Event, HostNo, LinkNo, Nanos};
+use crate::sim::agenda::{Event, HostNo, LinkNo};
 use crate::sim::link::pipe_no;
 use crate::sim::pipe::Parcel;
+use crate::sim::wire::Talk;
 
 impl World {
     /// Does what an engine ordered, or what the host makes of it.
@@ -29,6 +30,7 @@ impl World {
                 }
             }
             Output::CheckPiece { piece, .. } => self.check_piece(host, piece),
+            Output::Judge { link, block } => self.ask_for_leaves(host, link, block),
             Output::Disconnect { link, reason } => {
                 if let Some((link_no, side)) = self.open_end(host, link) {
                     if matches!(reason, DisconnectReason::Offence(_)) {
@@ -49,12 +51,20 @@ impl World {
 
     fn send(&mut self, host: HostNo, link: LinkId, message: PeerMessage) {
         let Some((link_no, side)) = self.open_end(host, link) else { return };
-        let end = &mut self.links[link_no as usize].ends[side];
+        let link = &mut self.links[link_no as usize];
+        let other = link.other(host);
+        let end = &mut link.ends[side];
         end.has_spoken = true;
         if let PeerMessage::Request(block) = message {
             end.asked.push(block);
+            if self.settings.v2 {
+                let begins = (block.begin..block.begin + block.length).step_by(BLOCK_LENGTH as usize);
+                let asker = &mut self.hosts[host as usize];
+                let one = |begin| BlockRef { piece: block.piece, begin, length: BLOCK_LENGTH };
+                begins.for_each(|begin| asker.on_asked(one(begin), other));
+            }
         }
-        self.post(link_no, side, message);
+        self.post(link_no, side, Talk::Message(message));
     }
 
     fn check_piece(&mut self, host: HostNo, piece: PieceIndex) {
@@ -71,12 +81,14 @@ impl World {
         let verdict = if disk.is_good(piece) { Verdict::Good } else { Verdict::Bad };
         match verdict {
             Verdict::Good => disk.on_good(piece),
+            // Where single blocks can be judged, the good ones of a bad piece count.
+            Verdict::Bad if self.settings.v2 => {}
             Verdict::Bad => disk.on_bad(piece),
         }
         self.fact(host, Input::PieceChecked { torrent: TORRENT, piece, verdict });
     }
 
-    /// A message reaches its host.
+    /// A message reaches its host's engine.
     pub(super) fn take_message(&mut self, host: HostNo, link_no: LinkNo, side: usize, message: PeerMessage) {
         if let PeerMessage::Reject(block) = &message {
             self.links[link_no as usize].ends[side].on_answered(*block);
@@ -104,38 +116,8 @@ impl World {
         if is_bad {
             taker.counts.on_wrong(giver, block.length);
         }
-        taker.counts.duplicate += u64::from(taker.disk.write(block, is_bad).duplicate);
+        taker.counts.duplicate += u64::from(taker.disk.write(block, is_bad.then_some(giver)).duplicate);
         self.fact(host, Input::BlockReceived { link: LinkId(u64::from(link_no)), block });
-        if self.settings.v2 {
-            self.judge_block(host, link_no, block);
-        }
-    }
-
-    /// In a v2 torrent every block is hashed as it comes.
-    fn judge_block(&mut self, host: HostNo, link: LinkNo, block: BlockRef) {
-        let hasher = &self.hosts[host as usize];
-        let each: Nanos = u64::from(BLOCK_LENGTH) * 1_000_000_000 / hasher.spec.hash_rate;
-        for number in 0..block.length / BLOCK_LENGTH {
-            let begin = block.begin + number * BLOCK_LENGTH;
-            let wait = each * u64::from(number + 1);
-            let piece = block.piece.0;
-            self.plan_for(host, wait, |host, life| Event::Judged { host, life, link, piece, begin });
-        }
-    }
-
-    /// HOOK for block verdicts: a single block of a v2 torrent was checked by its leaf hash. The engine has no
-    /// fact for it yet; once it has, both verdicts are fed here, and for a bad one the disk forgets the block as
-    /// it does a bad piece (`Disk::on_bad_block`). A good block may be
-    /// served already; that none is requested again can be claimed only once the engine is told
-    /// (`World::check_message`).
-    pub(super) fn on_judged(&mut self, host: HostNo, link: LinkNo, piece: u32, begin: u32) {
-        let block = BlockRef { piece: PieceIndex(piece), begin, length: BLOCK_LENGTH };
-        let disk = &mut self.hosts[host as usize].disk;
-        let verdict = if disk.is_good_block(block) { Verdict::Good } else { Verdict::Bad };
-        if verdict == Verdict::Good {
-            disk.on_good_block(block);
-        }
-        let _what_the_engine_is_to_be_told = (LinkId(u64::from(link)), block, verdict);
     }
 
     /// A link that `host` holds open, and its side of it.
@@ -157,7 +139,7 @@ impl World {
                 continue;
             }
             for message in lie.mischief(self.settings.shape, &mut self.rng) {
-                self.post(link_no, side, message);
+                self.post(link_no, side, Talk::Message(message));
             }
         }
         self.touched.push(host);

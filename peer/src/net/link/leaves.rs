@@ -1,0 +1,109 @@
+//! Answers a remote's requests for leaf hashes of pieces we have verified (BEP 52), within bounds.
+
+use std::time::Instant;
+
+use samara_proto::infohash::Sha256Hash;
+use samara_proto::layout::{FileIndex, PieceIndex};
+use samara_proto::limits::{BLOCK_LENGTH, HASHES_PER_REQUEST};
+use samara_proto::merkle;
+use samara_proto::merkle::proof::PieceTree;
+use samara_proto::metainfo::Metainfo;
+use samara_proto::wire::message::HashRequest;
+
+use crate::disk::Store;
+
+/// Bytes that one remote may make us hash at once, and a piece more: an honest one asks about its first block,
+/// and about a bad piece now and then.
+const BURST_BYTES: f64 = 16.0 * 1024.0 * 1024.0;
+/// Bytes that it may make us hash each second for ever: well below what a core hashes, for a hundred remotes.
+const RATE_BYTES: f64 = 1024.0 * 1024.0;
+
+/// What one remote has had hashed.
+pub(super) struct Leaves {
+    debt_bytes: f64,
+    debt_at: Instant,
+    /// The last piece, if its leaves take several answers.
+    kept: Option<(PieceIndex, PieceTree)>,
+}
+
+impl Leaves {
+    /// Of a remote that has asked for nothing.
+    pub(super) fn new(now: Instant) -> Self {
+        Self { debt_bytes: 0.0, debt_at: now, kept: None }
+    }
+
+    /// The answer to a request for leaf hashes of `file`; `None` if it is refused.
+    pub(super) async fn prove(
+        &mut self,
+        request: &HashRequest,
+        file: FileIndex,
+        metainfo: &Metainfo,
+        store: &Store,
+    ) -> Option<Vec<Sha256Hash>> {
+        let (piece, first, width) = piece_with(request, file, metainfo)?;
+        let above = metainfo.layer_tree(file);
+        if let Some((kept, tree)) = &self.kept
+            && *kept == piece
+        {
+            return tree.prove(above, request);
+        }
+        if !self.afford(Instant::now(), metainfo.layout().piece_size(piece)) {
+            return None;
+        }
+        let leaves = store.leaves(piece).await.ok()?;
+        let tree = PieceTree::new(leaves, first, width);
+        let answer = tree.prove(above, request);
+        self.kept = (width > HASHES_PER_REQUEST).then_some((piece, tree));
+        answer
+    }
+
+    /// Pays for hashing so many bytes; false if too much was hashed lately.
+    fn afford(&mut self, now: Instant, bytes: u32) -> bool {
+        let paid = now.saturating_duration_since(self.debt_at).as_secs_f64() * RATE_BYTES;
+        self.debt_bytes = (self.debt_bytes - paid).max(0.0);
+        self.debt_at = now;
+        if self.debt_bytes >= BURST_BYTES {
+            return false;
+        }
+        self.debt_bytes += f64::from(bytes);
+        true
+    }
+}
+
+/// The piece that all the hashes asked for are of, its first leaf in the file, and its leaves with those beyond
+/// the file's end.
+fn piece_with(request: &HashRequest, file: FileIndex, metainfo: &Metainfo) -> Option<(PieceIndex, u32, u32)> {
+    let layout = metainfo.layout();
+    let piece_blocks = layout.piece_length() / BLOCK_LENGTH;
+    let is_possible = request.base_layer == 0 && request.length <= HASHES_PER_REQUEST && piece_blocks > 0;
+    let pieces = layout.pieces_of(file);
+    let number = request.index.checked_div(piece_blocks)?;
+    let piece = PieceIndex(pieces.start.checked_add(number)?);
+    if !is_possible || !pieces.contains(&piece.0) {
+        return None;
+    }
+    // A file of one piece has no more leaves than that piece.
+    let width = merkle::file_width(layout.file_size(file)).min(u64::from(piece_blocks)) as u32;
+    Some((piece, number * piece_blocks, width))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_remote_may_have_little_hashed_at_once_and_little_for_ever() {
+        let now = Instant::now();
+        let mut leaves = Leaves::new(now);
+        let mebibyte = 1 << 20;
+        let at_once = (0..1000).take_while(|_| leaves.afford(now, mebibyte)).count();
+        assert_eq!(at_once, 16);
+        let later = now + Duration::from_secs(10);
+        assert_eq!((0..1000).take_while(|_| leaves.afford(later, mebibyte)).count(), 10);
+        let much_later = now + Duration::from_secs(1000);
+        assert!(leaves.afford(much_later, 256 * mebibyte), "a long piece, if nothing is owed");
+        assert!(!leaves.afford(much_later + Duration::from_secs(100), 1));
+    }
+}
