@@ -330,6 +330,8 @@ impl NodeLoop {
             Err(error) => return self.fail(torrent, error.to_string()),
             Ok(()) => {}
         }
+        // What took less than a tick has not been told of yet.
+        self.tell_progress();
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         let Some(active) = state.active() else { return };
         let bytes = active.metainfo.layout().total_size();

@@ -61,6 +61,22 @@ fn a_peer_named_on_the_command_line_is_enough() {
     assert!(tcp && quic, "it listens on both transports: {:?}", seed.addresses);
 }
 
+#[test]
+fn a_transfer_of_less_than_a_second_ends_with_its_own_rate() {
+    let scene = Scene::new();
+    let file = scene.path("small.bin");
+    write_file(&file, 5_000_000, 4).unwrap();
+    let seed = scene.seed("seed", &[&path_text(&file)]);
+    let mut leech = scene.get("leech", &seed.magnet, &scene.path("out"), &[]);
+    let complete = leech.wait_for("complete", TRANSFER);
+    let last =
+        leech.events().iter().rfind(|event| event["event"] == "progress" && event["bytes_done"] == 5_000_000);
+    let rate = last.and_then(|event| event["down_rate"].as_u64()).expect("figures of the whole");
+    let average = 5_000_000.0 / complete["seconds"].as_f64().unwrap();
+    // Connecting is no part of it, so that it may be faster than the average; some of it may be one tick's.
+    assert!(rate as f64 > 0.5 * average, "{rate} bytes a second, {average} on average");
+}
+
 fn a_folder_arrives(format: &str) {
     let scene = Scene::new();
     let tracker = scene.tracker();
