@@ -183,6 +183,8 @@ mod tests {
             why: String::new(),
             named_by: vec![(Source::Pex, 2)],
             live_peers: 4,
+            waiting: None,
+            pieces_unseen: 0,
         };
         let torrent = TorrentFigures {
             info_hash: "ab".repeat(20),

@@ -7,7 +7,7 @@ use samara_proto::infohash::InfoHashes;
 use serde::Serialize;
 
 use crate::engine::event::Source;
-use crate::handle::{Progress, Stage};
+use crate::handle::{Progress, Stage, Waiting};
 use crate::metrics::source_name;
 
 /// One line of a running command.
@@ -84,6 +84,11 @@ pub enum Event {
         named_by: BTreeMap<&'static str, usize>,
         /// Peers known to be there: connected, or seeds like us with which there is nothing to trade.
         live_peers: usize,
+        /// What a download waits for that is not getting on: `peers`, `pieces` (no connected peer has any of the
+        /// missing ones) or `turn` (connected peers have some and give none); null otherwise.
+        waiting_for: Option<&'static str>,
+        /// Missing pieces that no connected peer has.
+        pieces_unseen: u32,
     },
     /// The swarm became more or less dependent on its tracker.
     Stage {
@@ -280,6 +285,8 @@ impl Event {
             stage: stage_name(progress.stage),
             autonomy: progress.autonomy,
             live_peers: progress.live_peers,
+            waiting_for: progress.waiting.map(waiting_name),
+            pieces_unseen: progress.pieces_unseen,
             named_by: progress
                 .named_by
                 .iter()
@@ -295,6 +302,15 @@ pub fn stage_name(stage: Stage) -> &'static str {
         Stage::Assisted => "assisted",
         Stage::Hybrid => "hybrid",
         Stage::Autonomous => "autonomous",
+    }
+}
+
+/// What is waited for, in the contract's words.
+fn waiting_name(waiting: Waiting) -> &'static str {
+    match waiting {
+        Waiting::ForPeers => "peers",
+        Waiting::ForPieces => "pieces",
+        Waiting::ForTurn => "turn",
     }
 }
 

@@ -230,13 +230,12 @@ impl NodeLoop {
         scope: Reach,
     ) -> BTreeMap<PeerId, Neighbour<'_>> {
         let Some(state) = self.torrents.get(&torrent) else { return BTreeMap::new() };
-        let pieces = state.active().map_or(u32::MAX, |active| active.metainfo.layout().piece_count());
         let now = self.now();
         let recent = state.parted.iter().filter(|(_, parted)| parted.is_recent(now));
         let parted = recent.map(|(&peer, parted)| (peer, &parted.record, true));
         let linked = self.links.values().filter(|other| other.torrent == torrent).filter_map(|other| {
             let record = other.exchange.as_ref()?.record.as_ref()?;
-            Some((other.peer, record, other.pieces >= pieces))
+            Some((other.peer, record, other.has.is_full()))
         });
         let tellable = parted
             .chain(linked)
@@ -258,7 +257,7 @@ impl NodeLoop {
         let pieces = active.metainfo.layout().piece_count();
         // A leech that completes hangs up before its last words are out.
         let nearly_all = pieces - (pieces / 16 + 8).min(pieces);
-        if entry.pieces >= nearly_all
+        if entry.has.count_ones() >= nearly_all
             && active.completed
             && let Some(record) = entry.exchange.and_then(|exchange| exchange.record)
         {

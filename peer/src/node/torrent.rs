@@ -17,6 +17,7 @@ use super::autonomy::{Assessment, Sightings, Trackers, assess};
 use super::dht::TorrentInDht;
 use super::exchange::Parted;
 use super::remember::Remembered;
+use super::waiting::Lack;
 use crate::disk::Store;
 use crate::engine::event::{PeerKey, Source};
 use crate::handle::{Progress, Role, TorrentEvent};
@@ -183,8 +184,9 @@ impl TorrentState {
         sums.into_iter().collect()
     }
 
-    /// The figures at `now`; `links` are the linked peers and whether each wants something from us.
-    pub(super) fn progress(&mut self, now: Moment, links: &[(PeerKey, bool)]) -> Progress {
+    /// The figures at `now`; `links` are the linked peers and whether each wants something from us, `lack` what a
+    /// download misses.
+    pub(super) fn progress(&mut self, now: Moment, links: &[(PeerKey, bool)], lack: Lack) -> Progress {
         let uploaded = self.figures.uploaded.load(Ordering::Relaxed);
         let downloaded = self.figures.downloaded.load(Ordering::Relaxed);
         self.rates.update(Instant::now(), downloaded, uploaded);
@@ -206,6 +208,8 @@ impl TorrentState {
             why,
             named_by,
             live_peers,
+            waiting: lack.waits_for(links.len(), self.rates.down.quiet),
+            pieces_unseen: lack.unseen,
         }
     }
 

@@ -124,6 +124,10 @@ fn a_seed_of_damaged_content_says_so_and_serves_the_rest() {
     let out = scene.path("out");
     let mut leech = scene.get("leech", &torrent, &out, &["--peer", &address]);
     leech.wait_until("all but one piece", TRANSFER, |event| event["bytes_done"] == 3_000_000 - 16 * 1024);
+    let stalled = leech.wait_until("a word of what it waits for", PROMPT, |event| {
+        event["waiting_for"] == "pieces" && event["pieces_unseen"] == 1
+    });
+    assert_eq!(stalled["peers"], 1);
     assert!(leech.is_running(), "it waits for the last piece");
     let fetched = std::fs::read(out.join("small.bin.part")).unwrap();
     let different = whole.iter().zip(&fetched).filter(|(a, b)| a != b && **b != 0).count();

@@ -64,13 +64,16 @@ fn progress_has_the_contract_s_fields() {
         why: String::new(),
         named_by: vec![(Source::Pex, 4), (Source::Dht, 1)],
         live_peers: 6,
+        waiting: Some(Waiting::ForPieces),
+        pieces_unseen: 8,
     };
     check(
         Event::progress(which(), &progress),
         json!({"event": "progress", "name": "big.bin", "infohash_v1": "11", "infohash_v2": null,
                "bytes_done": 1, "bytes_total": 2, "down_rate": 3, "up_rate": 4,
                "bytes_received": 6, "bytes_sent": 7, "peers": 5,
-               "stage": "assisted", "autonomy": 0.5, "named_by": {"pex": 4, "dht": 1}, "live_peers": 6}),
+               "stage": "assisted", "autonomy": 0.5, "named_by": {"pex": 4, "dht": 1}, "live_peers": 6,
+               "waiting_for": "pieces", "pieces_unseen": 8}),
     );
 }
 
