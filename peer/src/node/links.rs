@@ -12,6 +12,7 @@ use samara_proto::bitfield::Bitfield;
 use samara_proto::infohash::InfoHash;
 use samara_proto::layout::BlockRef;
 use samara_proto::moment::Moment;
+use tracing::Instrument;
 
 use super::autonomy::Sightings;
 use super::exchange::Exchange;
@@ -307,7 +308,8 @@ impl NodeLoop {
         let name = state.names.wire().next().expect("a torrent has a name");
         let (identity, work) = (self.handshake_id, self.work.sender.clone());
         tokio::spawn(async move {
-            let result = greet(stream, identity, name, Some(hosted)).await;
+            let shaking = greet(stream, identity, name, Some(hosted));
+            let result = shaking.instrument(tracing::trace_span!("greeting", peer = %id)).await;
             let (direction, torrent) = (Direction::Outbound, Some(torrent));
             let setup = Setup { peer: id, connection, direction, torrent, asked_for: None, result };
             // Fails only when the node is gone.
@@ -333,7 +335,8 @@ impl NodeLoop {
                 let known = directory.read().expect("no holder panics");
                 known.get(&name).map(|(_, hosted)| hosted.clone())
             };
-            let result = respond(stream, identity, lookup).await;
+            let shaking = respond(stream, identity, lookup);
+            let result = shaking.instrument(tracing::trace_span!("responding", %peer)).await;
             let (direction, torrent) = (Direction::Inbound, None);
             let setup = Setup { peer, connection, direction, torrent, asked_for, result };
             // Fails only when the node is gone.

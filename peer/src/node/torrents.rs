@@ -11,6 +11,7 @@ use samara_proto::infohash::InfoHashes;
 use samara_proto::metainfo::Metainfo;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use super::autonomy::Sightings;
 use super::dht::TorrentInDht;
@@ -276,7 +277,9 @@ impl NodeLoop {
             partial: fetching.partial.clone(),
             large: fetching.large.clone(),
         };
-        let ask = question.ask(stream, self.handshake_id);
+        let id = self.peers.id(peer).map(tracing::field::display);
+        let ask =
+            question.ask(stream, self.handshake_id).instrument(tracing::trace_span!("asking", peer = id));
         let work = self.work.sender.clone();
         fetching.tasks.spawn(async move {
             // Fails only when the node is gone.

@@ -77,6 +77,27 @@ fn a_transfer_of_less_than_a_second_ends_with_its_own_rate() {
     assert!(rate as f64 > 0.5 * average, "{rate} bytes a second, {average} on average");
 }
 
+#[test]
+fn the_third_v_shows_every_message_without_its_content_and_the_second_none() {
+    let scene = Scene::new();
+    let file = scene.path("small.bin");
+    write_file(&file, 100_000, 5).unwrap();
+    let torrent = path_text(&scene.create(&file, "v2", &["--piece-length", "16KiB"]));
+    let data = path_text(file.parent().unwrap());
+    let seed = scene.seed("seed", &[&torrent, "--data", &data]);
+    let logged = |flag: &str| {
+        let out = scene.path(flag);
+        let mut leech = scene.get(flag, &torrent, &out, &["--peer", &seed.addresses[0], flag]);
+        assert_eq!(leech.wait_exit(TRANSFER), 0, "{}", leech.story());
+        leech.standard_error()
+    };
+    let count = |log: &str, what: &str| log.matches(what).count();
+    let every = logged("-vvv");
+    let blocks = [count(&every, "out request "), count(&every, "in piece ")];
+    assert!(blocks.iter().all(|&blocks| blocks >= 7) && every.contains("in unchoke"), "{blocks:?}\n{every}");
+    assert_eq!(count(&logged("-vv"), "in piece "), 0);
+}
+
 fn a_folder_arrives(format: &str) {
     let scene = Scene::new();
     let tracker = scene.tracker();
