@@ -20,6 +20,9 @@ pub enum Event {
         protocol: &'static str,
         /// A multiaddress of a node, or `address:port` of a tracker.
         address: String,
+        /// Which node of a demo it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        node: Option<&'static str>,
     },
     /// Who can dial this node became known, or changed.
     Reachable {
@@ -57,6 +60,9 @@ pub enum Event {
         hashes: Hashes,
         /// Where others can dial us.
         addresses: Vec<String>,
+        /// Which node of a demo shares it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        node: Option<&'static str>,
     },
     /// Figures, about once a second from when the metainfo is known.
     Progress {
@@ -118,6 +124,9 @@ pub enum Event {
     Warning {
         /// One sentence.
         message: String,
+        /// Which node of a demo it is about.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        node: Option<&'static str>,
     },
     /// The command failed.
     Error {
@@ -144,9 +153,12 @@ impl From<InfoHashes> for Hashes {
     }
 }
 
-/// Which torrent of several an event is about.
+/// Which torrent of several an event is about, and in a demo which node.
 #[derive(Clone, Debug, Serialize)]
 pub struct Which {
+    /// The node's name in a demo, where several run in one process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<&'static str>,
     /// Its name; of a magnet link without one, its hash.
     pub name: String,
     #[serde(flatten)]
@@ -267,6 +279,13 @@ impl Problem {
             Self::Bad => "bad",
             Self::WrongSize => "wrong size",
         }
+    }
+}
+
+impl Which {
+    /// A torrent of the only node.
+    pub fn new(name: &str, hashes: InfoHashes) -> Self {
+        Self { node: None, name: name.to_owned(), hashes: hashes.into() }
     }
 }
 

@@ -52,7 +52,7 @@ impl Follower {
         Self {
             output: output.clone(),
             bar: Some(bar),
-            which: Which { name: label, hashes: hashes.into() },
+            which: Which::new(&label, hashes),
             state: State::Running,
             stage: None,
             bytes_total: None,
@@ -95,8 +95,7 @@ impl Follower {
     pub fn on_event(&mut self, now: Instant, event: TorrentEvent) {
         match event {
             TorrentEvent::Metainfo(metainfo) => {
-                self.which =
-                    Which { name: metainfo.name().to_owned(), hashes: metainfo.info_hashes().into() };
+                self.which = Which::new(metainfo.name(), metainfo.info_hashes());
                 self.bytes_total = Some(metainfo.layout().total_size());
                 if let Some(bar) = &mut self.bar {
                     bar.set_label(metainfo.name());

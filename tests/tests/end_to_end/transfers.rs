@@ -193,3 +193,21 @@ fn the_demo_tells_its_story() {
     assert_eq!(told.code, 0, "{}\n{}", told.stdout, told.stderr);
     assert!(told.stdout.contains("tracker"), "{}", told.stdout);
 }
+
+#[test]
+fn every_event_of_the_demo_s_nodes_names_its_node() {
+    let scene = Scene::new();
+    let args = ["demo", "--size", "16MiB", "--json"];
+    let told = samara_tests::process::run(&scene.state("demo"), &args, TRANSFER);
+    assert_eq!(told.code, 0, "{}\n{}", told.stdout, told.stderr);
+    let mut completed = Vec::new();
+    for line in told.stdout.lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        let is_of_no_node = event["event"] == "created" || event["protocol"] == "http";
+        assert!(is_of_no_node || event["node"].is_string(), "{event}");
+        if event["event"] == "complete" {
+            completed.push(event["node"].as_str().unwrap().to_owned());
+        }
+    }
+    assert_eq!(completed, ["seed", "leech 1", "leech 2", "leech 3", "leech 4"]);
+}
