@@ -175,6 +175,23 @@ fn a_piece_that_changed_under_a_seed_is_not_served_and_comes_from_another() {
 }
 
 #[test]
+fn a_piece_that_a_seed_lost_is_given_once_its_file_is_put_back() {
+    let scene = Scene::new();
+    let file = scene.path("small.bin");
+    write_file(&file, 3_000_000, 13).unwrap();
+    let torrent = path_text(&scene.create(&file, "hybrid", &["--piece-length", "16KiB"]));
+    let data = path_text(file.parent().unwrap());
+    let mut seed = scene.seed("seed", &[&torrent, "--data", &data]);
+    damage(&file, 1_500_000);
+    let out = scene.path("out");
+    let mut leech = scene.get("leech", &torrent, &out, &["--peer", &seed.addresses[0]]);
+    seed.process.wait_for("warning", TRANSFER);
+    leech.wait_until("a word of what it waits for", TRANSFER, |event| event["waiting_for"] == "turn");
+    damage(&file, 1_500_000);
+    finish(leech, &file, &out.join("small.bin"));
+}
+
+#[test]
 fn a_seed_whose_file_vanishes_says_so_and_stays() {
     let scene = Scene::new();
     let file = scene.path("small.bin");
