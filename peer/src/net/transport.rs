@@ -4,7 +4,9 @@ mod bound_quic;
 mod bound_tcp;
 mod buffered;
 mod muxer;
+mod pace;
 mod tls;
+mod unsent;
 
 use std::io;
 use std::net::IpAddr;
@@ -28,6 +30,7 @@ use bound_tcp::BoundTcp;
 use buffered::Buffered;
 use muxer::Yamux;
 use tls::Tls;
+use unsent::Bounded;
 
 /// For a connection from its first packet to its muxer.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -94,7 +97,7 @@ where
     T::Dial: Send,
     T::ListenerUpgrade: Send,
 {
-    tcp.map(|socket, _| Buffered::new(socket))
+    tcp.map(|socket, _| Buffered::new(Bounded::new(socket)))
         .upgrade(Version::V1Lazy)
         .authenticate(tls)
         .multiplex(Yamux)
