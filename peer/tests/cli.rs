@@ -272,7 +272,7 @@ fn get_warns_when_no_peer_can_be_found() {
         let args = ["get", "big.bin.torrent", "--exit", "--bind", "127.0.0.1"];
         let output = samara(dir.path(), &[&args, more].concat());
         assert_exit(&output, 0);
-        stderr(&output).contains("no way to find new peers")
+        stderr(&output).contains("no way to find peers")
     };
     assert!(warned(&[]));
     assert!(!warned(&["--tracker", "udp://127.0.0.1:1"]));

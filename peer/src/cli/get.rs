@@ -92,8 +92,7 @@ fn nobody_to_ask(source: &Source, args: &GetArgs, common: &Common) -> Option<&'s
     }
     if !common.discovery_set().tracker {
         return Some(
-            "there is no way to find peers, because --discovery leaves trackers out and no earlier session has \
-             left any; name a peer with --peer",
+            "there is no way to find peers, because --discovery leaves trackers out; name a peer with --peer",
         );
     }
     None
