@@ -1,10 +1,17 @@
 //! The swarm's transports: TCP and QUIC, encrypted, kept on the address the user chose.
+//!
+//! The order decided is to be the order sent, so little waits below whoever decides. Of one link, with its writer:
+//! what it sends in 5 ms, at least 32 KiB or a block. Of one connection over TCP: what it sends in 40 ms in the
+//! muxer and in 20 ms unsent in the kernel, at least 32 KiB in each; a record in TLS; a frame before the socket.
+//! QUIC, for those whom TCP does not reach, has a send window of 10 MB that libp2p does not let us choose.
 
 mod bound_quic;
 mod bound_tcp;
 mod buffered;
+mod gate;
 mod muxer;
 mod tls;
+mod unsent;
 
 use std::io;
 use std::net::IpAddr;
@@ -28,6 +35,7 @@ use bound_tcp::BoundTcp;
 use buffered::Buffered;
 use muxer::Yamux;
 use tls::Tls;
+use unsent::Bounded;
 
 /// For a connection from its first packet to its muxer.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -94,7 +102,7 @@ where
     T::Dial: Send,
     T::ListenerUpgrade: Send,
 {
-    tcp.map(|socket, _| Buffered::new(socket))
+    tcp.map(|socket, _| Buffered::new(Bounded::new(socket)))
         .upgrade(Version::V1Lazy)
         .authenticate(tls)
         .multiplex(Yamux)
