@@ -31,7 +31,7 @@ const TAKEN_FOR: Duration = Duration::from_secs(3);
 /// A peer that was given a piece and does not tell that it has it for this long hides it or lost it.
 const WRITTEN_OFF_AFTER: Duration = Duration::from_secs(5);
 /// Pieces that a peer alone was given before it is asked what became of them.
-const FIRSTS_MIN: u32 = 4;
+const FIRSTS_MIN: u32 = 8;
 /// How long it has for passing on one of them, at least.
 const PASSED_ON_AFTER: Duration = Duration::from_secs(3);
 
