@@ -10,6 +10,10 @@ fn rng() -> EngineRng {
     EngineRng::new([4; 32])
 }
 
+fn all(pieces: u32) -> Availability {
+    Availability::new(pieces, &Selection::default())
+}
+
 fn set_of(pieces: u32, members: impl IntoIterator<Item = u32>) -> Bitfield {
     let mut set = Bitfield::new(pieces);
     for piece in members {
@@ -21,17 +25,20 @@ fn set_of(pieces: u32, members: impl IntoIterator<Item = u32>) -> Bitfield {
 #[test]
 fn the_rarest_piece_that_the_peer_has_is_chosen() {
     let mut rng = rng();
-    let mut availability = Availability::new(5);
+    let mut availability = all(5);
     (0..5).for_each(|piece| availability.offer(PieceIndex(piece), &mut rng));
     for (piece, count) in [(0, 3), (1, 1), (2, 2), (3, 2), (4, 5)] {
         (0..count).for_each(|_| availability.gain(PieceIndex(piece), &mut rng));
     }
     let has = set_of(5, [0, 2, 4]);
-    assert_eq!(availability.rarest(&has, &mut rng, |_| true), Some(PieceIndex(2)));
-    assert_eq!(availability.rarest(&has, &mut rng, |piece| piece.0 != 2), Some(PieceIndex(0)));
+    assert_eq!(availability.rarest(&has, Priority::Skip, &mut rng, |_| true), Some(PieceIndex(2)));
+    assert_eq!(
+        availability.rarest(&has, Priority::Skip, &mut rng, |piece| piece.0 != 2),
+        Some(PieceIndex(0))
+    );
     availability.withdraw(PieceIndex(2));
-    assert_eq!(availability.rarest(&has, &mut rng, |_| true), Some(PieceIndex(0)));
-    assert_eq!(availability.rarest(&set_of(5, []), &mut rng, |_| true), None);
+    assert_eq!(availability.rarest(&has, Priority::Skip, &mut rng, |_| true), Some(PieceIndex(0)));
+    assert_eq!(availability.rarest(&set_of(5, []), Priority::Skip, &mut rng, |_| true), None);
 }
 
 #[test]
@@ -39,10 +46,10 @@ fn ties_are_broken_by_chance() {
     let mut first = BTreeSet::new();
     for seed in 0..50 {
         let mut rng = EngineRng::new([seed; 32]);
-        let mut availability = Availability::new(20);
+        let mut availability = all(20);
         (0..20).for_each(|piece| availability.offer(PieceIndex(piece), &mut rng));
         availability.gain_all();
-        first.extend(availability.rarest(&Bitfield::full(20), &mut rng, |_| true));
+        first.extend(availability.rarest(&Bitfield::full(20), Priority::Skip, &mut rng, |_| true));
     }
     assert!(first.len() > 10, "only {} different choices", first.len());
 }
@@ -51,7 +58,7 @@ fn ties_are_broken_by_chance() {
 fn a_peer_with_few_common_pieces_is_served_too() {
     let mut rng = rng();
     let pieces = 100_000;
-    let mut availability = Availability::new(pieces);
+    let mut availability = all(pieces);
     for piece in 0..pieces {
         availability.offer(PieceIndex(piece), &mut rng);
         availability.gain(PieceIndex(piece), &mut rng);
@@ -61,7 +68,7 @@ fn a_peer_with_few_common_pieces_is_served_too() {
         (0..3).for_each(|_| availability.gain(piece, &mut rng));
     }
     availability.gain(PieceIndex(5), &mut rng);
-    assert_eq!(availability.rarest(&has, &mut rng, |_| true), Some(PieceIndex(77_777)));
+    assert_eq!(availability.rarest(&has, Priority::Skip, &mut rng, |_| true), Some(PieceIndex(77_777)));
 }
 
 #[derive(Clone, Debug)]
@@ -92,7 +99,7 @@ proptest! {
         members in prop::collection::btree_set(0..90u32, 0..90),
     ) {
         let mut rng = rng();
-        let mut availability = Availability::new(90);
+        let mut availability = all(90);
         let mut counts = [0u32; 90];
         let mut everywhere = 0u32;
         let mut choosable = BTreeSet::new();
@@ -128,7 +135,7 @@ proptest! {
             prop_assert_eq!(availability.count(PieceIndex(piece)), counts[piece as usize] + everywhere);
             prop_assert_eq!(availability.is_choosable(PieceIndex(piece)), choosable.contains(&piece));
         }
-        prop_assert_eq!(availability.choosable_count() as usize, choosable.len());
+        prop_assert_eq!(availability.any_choosable_above(Priority::Skip), !choosable.is_empty());
         if everywhere == 0 {
             // A peer that asks has been counted.
             availability.gain_all();
@@ -137,10 +144,10 @@ proptest! {
         let common: Vec<u32> = members.intersection(&choosable).copied().take(64).collect();
         let has = set_of(90, common.iter().copied());
         let least = common.iter().map(|&piece| counts[piece as usize]).min();
-        let chosen = availability.rarest(&has, &mut rng, |_| true);
+        let chosen = availability.rarest(&has, Priority::Skip, &mut rng, |_| true);
         prop_assert_eq!(chosen.map(|piece| counts[piece.0 as usize]), least);
         prop_assert!(chosen.is_none_or(|piece| common.contains(&piece.0)));
-        let any = availability.any(&has, &mut rng, |_| true);
+        let any = availability.any(&has, Priority::Skip, &mut rng, |_| true);
         prop_assert_eq!(any.is_some(), !common.is_empty());
     }
 }

@@ -16,6 +16,7 @@ use crate::engine::event::{
     Aim, Content, Direction, DisconnectReason, Input, LinkId, Offence, Output, PeerKey, PeerMessage,
     PeerTraits, Proof, Source, TorrentId, Verdict,
 };
+use crate::engine::selection::Selection;
 
 use super::hand::{FAST, Hand, LINK, PIECES, SLOW, TORRENT, block, offence};
 
@@ -159,7 +160,13 @@ fn blocks_on_disk_are_not_asked_for_and_a_full_piece_is_checked_at_once() {
     let mut hand = Hand { engine: Engine::new(EngineConfig::default(), [2; 32]), now: Moment::ZERO };
     let layout = Arc::new(Layout::single_file(u64::from(4 * BLOCK_LENGTH), 4 * BLOCK_LENGTH));
     let stored = (0..3).map(|n| block(0, n * BLOCK_LENGTH)).collect();
-    let content = Content { layout, verified: Bitfield::new(1), stored, proof: Proof::Pieces };
+    let content = Content {
+        layout,
+        verified: Bitfield::new(1),
+        stored,
+        proof: Proof::Pieces,
+        selection: Selection::default(),
+    };
     assert_eq!(hand.tell(Input::AddTorrent { torrent: TORRENT, content, aim: Aim::Fetch }), vec![]);
     hand.connect(LINK, 1, FAST);
     hand.say(PeerMessage::HaveAll);
