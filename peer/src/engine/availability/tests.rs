@@ -79,6 +79,11 @@ enum Step {
     Withdraw(u32),
     GainAll,
     LoseAll,
+    Prioritize(u32, Priority),
+}
+
+fn any_priority() -> impl Strategy<Value = Priority> {
+    prop_oneof![Just(Priority::Skip), Just(Priority::Low), Just(Priority::Normal), Just(Priority::High)]
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -89,6 +94,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => (0..90u32).prop_map(Step::Withdraw),
         1 => Just(Step::GainAll),
         1 => Just(Step::LoseAll),
+        2 => (0..90u32, any_priority()).prop_map(|(piece, priority)| Step::Prioritize(piece, priority)),
     ]
 }
 
@@ -103,6 +109,7 @@ proptest! {
         let mut counts = [0u32; 90];
         let mut everywhere = 0u32;
         let mut choosable = BTreeSet::new();
+        let mut priorities = [Priority::Normal; 90];
         for step in steps {
             match step {
                 Step::Gain(piece) => {
@@ -114,7 +121,9 @@ proptest! {
                     availability.lose(PieceIndex(piece), &mut rng);
                 }
                 Step::Offer(piece) => {
-                    choosable.insert(piece);
+                    if priorities[piece as usize] > Priority::Skip {
+                        choosable.insert(piece);
+                    }
                     availability.offer(PieceIndex(piece), &mut rng);
                 }
                 Step::Withdraw(piece) => {
@@ -128,6 +137,13 @@ proptest! {
                 Step::LoseAll => {
                     everywhere = everywhere.saturating_sub(1);
                     availability.lose_all();
+                }
+                Step::Prioritize(piece, priority) => {
+                    priorities[piece as usize] = priority;
+                    if priority == Priority::Skip {
+                        choosable.remove(&piece);
+                    }
+                    availability.set_priority(PieceIndex(piece), priority, &mut rng);
                 }
             }
         }
@@ -143,11 +159,19 @@ proptest! {
         // 64 of 90 are looked at in order, the rest by a sample of 64: below that the choice is exact.
         let common: Vec<u32> = members.intersection(&choosable).copied().take(64).collect();
         let has = set_of(90, common.iter().copied());
-        let least = common.iter().map(|&piece| counts[piece as usize]).min();
-        let chosen = availability.rarest(&has, Priority::Skip, &mut rng, |_| true);
-        prop_assert_eq!(chosen.map(|piece| counts[piece.0 as usize]), least);
-        prop_assert!(chosen.is_none_or(|piece| common.contains(&piece.0)));
-        let any = availability.any(&has, Priority::Skip, &mut rng, |_| true);
-        prop_assert_eq!(any.is_some(), !common.is_empty());
+        for above in [Priority::Skip, Priority::Low, Priority::Normal, Priority::High] {
+            let priority = |piece: &u32| priorities[*piece as usize];
+            let highest = common.iter().map(priority).filter(|own| *own > above).max();
+            let due: Vec<u32> = common.iter().copied().filter(|piece| Some(priority(piece)) == highest).collect();
+            let least = due.iter().map(|&piece| counts[piece as usize]).min();
+            let rarest = availability.rarest(&has, above, &mut rng, |_| true);
+            prop_assert_eq!(rarest.map(|piece| counts[piece.0 as usize]), least);
+            prop_assert!(rarest.is_none_or(|piece| due.contains(&piece.0)));
+            let any = availability.any(&has, above, &mut rng, |_| true);
+            prop_assert_eq!(any.is_some(), !due.is_empty());
+            prop_assert!(any.is_none_or(|piece| due.contains(&piece.0)));
+            let first = availability.first(&has, above, |_| true);
+            prop_assert_eq!(first.map(|piece| piece.0), due.first().copied());
+        }
     }
 }
