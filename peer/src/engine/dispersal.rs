@@ -17,6 +17,7 @@ use samara_proto::moment::Moment;
 use super::availability::Availability;
 use super::event::LinkId;
 use super::rng::EngineRng;
+use super::selection::{Priority, Selection};
 
 /// Bytes shown ahead to a link of which nothing is known yet.
 const AHEAD_FLOOR: u64 = 16 * BLOCK_LENGTH as u64;
@@ -109,7 +110,7 @@ impl Dispersal {
     /// Nobody has anything but us.
     pub fn new(layout: Arc<Layout>, rng: &mut EngineRng) -> Self {
         let pieces = layout.piece_count();
-        let mut copies = Availability::new(pieces);
+        let mut copies = Availability::new(pieces, &Selection::default());
         copies.gain_all();
         for piece in 0..pieces {
             copies.offer(PieceIndex(piece), rng);
@@ -265,7 +266,7 @@ impl Dispersal {
         if self.is_kept_from(link, now) {
             return None;
         }
-        let piece = self.copies.rarest(&shown.unseen, rng, |_| true)?;
+        let piece = self.copies.rarest(&shown.unseen, Priority::Skip, rng, |_| true)?;
         // We count as one.
         if self.nowhere == 0 || self.copies.count(piece) == 1 {
             return Some(Choice { piece, instead_of: None });
@@ -311,7 +312,7 @@ impl Dispersal {
     /// Chooses a piece that the link cannot know of, to make it want something.
     pub fn lure(&mut self, link: LinkId, now: Moment, rng: &mut EngineRng) -> Option<PieceIndex> {
         let shown = self.links.get_mut(&link)?;
-        let piece = self.copies.any(&shown.unseen, rng, |_| true)?;
+        let piece = self.copies.any(&shown.unseen, Priority::Skip, rng, |_| true)?;
         shown.unseen.clear(piece);
         shown.moved_at = now;
         Some(piece)

@@ -22,6 +22,7 @@ use super::torrent::{Active, Fetching, Phase, Rates, TorrentState, content_bytes
 use super::{NodeLoop, Work};
 use crate::disk::{OpenError, StoreError};
 use crate::engine::event::{Aim, Content, Input, PeerKey, Proof, Source, TorrentId};
+use crate::engine::selection::Selection;
 use crate::handle::{AddError, AddOptions, Role, Torrent, TorrentEvent, TorrentSource};
 use crate::net::discovery::tracker::{Announcer, Completion, Figures, Tiers};
 use crate::net::discovery::{Discovered, Voice};
@@ -169,7 +170,13 @@ impl NodeLoop {
             Role::Get => Aim::Fetch,
         };
         let proof = if metainfo.info_hashes().v2().is_some() { Proof::Blocks } else { Proof::Pieces };
-        let content = Content { layout, verified: found.verified, stored: found.stored, proof };
+        let content = Content {
+            layout,
+            verified: found.verified,
+            stored: found.stored,
+            proof,
+            selection: Selection::default(),
+        };
         self.drive(Input::AddTorrent { torrent, content, aim });
         if is_complete {
             self.on_completed(torrent);
