@@ -380,14 +380,21 @@ impl Dispersal {
     /// The link ended: it counts no more.
     pub fn forget(&mut self, link: LinkId, rng: &mut EngineRng) {
         let Some(shown) = self.links.remove(&link) else { return };
-        for piece in shown.promised.into_keys() {
-            self.copies.lose(piece, rng);
-        }
+        let mut freed: Vec<PieceIndex> = shown.promised.into_keys().collect();
         for piece in shown.has.iter_ones().filter(|piece| !shown.kept.contains(piece)) {
-            self.copies.lose(piece, rng);
             let had = &mut self.had[piece.0 as usize];
             *had -= 1;
             self.nowhere += u32::from(*had == 0);
+            freed.push(piece);
+        }
+        for piece in freed {
+            self.copies.lose(piece, rng);
+            // Those who asked for it in vain need not wait any longer.
+            for shown in self.links.values_mut().filter(|_| self.copies.count(piece) == 1) {
+                if shown.taken.remove(&piece).is_some() && !shown.has.get(piece) {
+                    shown.unseen.set(piece);
+                }
+            }
         }
     }
 

@@ -161,6 +161,10 @@ impl Torrent {
         }
         if let Some(dispersal) = &mut self.dispersal {
             dispersal.forget(link, context.rng);
+            let left: Vec<LinkId> = self.links.keys().copied().collect();
+            for other in left {
+                self.show_more(other, context);
+            }
         }
         self.hungry.remove(&link);
         self.by_peer.remove(&peer.key);
