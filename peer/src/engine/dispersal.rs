@@ -32,7 +32,7 @@ const TAKEN_FOR: Duration = Duration::from_secs(3);
 /// A peer that was given a piece and does not tell that it has it for this long hides it or lost it.
 const WRITTEN_OFF_AFTER: Duration = Duration::from_secs(5);
 /// Pieces that a peer alone was given before it is asked what became of them.
-const FIRSTS_MIN: u32 = 4;
+const FIRSTS_MIN: u32 = 8;
 /// How long it has for passing on one of them, at least.
 const PASSED_ON_AFTER: Duration = Duration::from_secs(3);
 
@@ -60,7 +60,7 @@ struct Shown {
     open_bytes: u64,
     /// How many of those there should be.
     ahead_bytes: u64,
-    /// Pieces that others took over from it, and when.
+    /// Pieces that others took over from it or that it was refused, and when.
     taken: BTreeMap<PieceIndex, Moment>,
     /// Pieces that it was the first to have.
     firsts: u32,
@@ -307,6 +307,13 @@ impl Dispersal {
         let may = |shown: &Shown| shown.is_choosy || shown.promised.contains_key(&piece);
         // We count as one.
         self.nowhere == 0 || self.copies.count(piece) == 1 || self.links.get(&link).is_none_or(may)
+    }
+
+    /// The link asked for `piece` and was refused: it is to be shown again later.
+    pub fn on_refused(&mut self, link: LinkId, piece: PieceIndex, now: Moment) {
+        if let Some(shown) = self.links.get_mut(&link) {
+            shown.taken.insert(piece, now);
+        }
     }
 
     /// Chooses a piece that the link cannot know of, to make it want something.

@@ -114,7 +114,7 @@ pub fn dependency_reasons(tree: &Tree) -> Vec<String> {
     complaints
 }
 
-/// Only the node feeds the engine in production, and only the simulator and benchmarks elsewhere.
+/// Only the node feeds the engine in production, only the simulator and benchmarks elsewhere.
 pub fn one_driver(tree: &Tree) -> Vec<String> {
     let mut complaints = Vec::new();
     for source in tree.rust_under(&["peer/", "tests/"]) {
