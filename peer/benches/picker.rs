@@ -26,9 +26,10 @@ const SIZES: [u32; 3] = [1_000, 10_000, 100_000];
 const BLOCKS_IN_PIECE: u32 = 4;
 /// Requests before measuring, so that pipelines are full and memory is touched.
 const WARM_UP: u32 = 20_000;
-const MEASURED: u32 = 100_000;
-/// The fastest counts: others were disturbed by the machine.
-const RUNS: u8 = 5;
+/// Requests that are timed at once: enough for every timer of the engine to come.
+const MEASURED: u32 = 10_000;
+/// How often. The fastest counts: others were disturbed by the machine.
+const ROUNDS: u32 = 20;
 /// Requests for one piece that a peer newly has.
 const REQUESTS_PER_HAVE: u32 = 16;
 /// Pieces of which there are few.
@@ -79,16 +80,25 @@ fn main() {
     ];
     println!("{:<34}{:>9}{:>9}{:>9}   largest : smallest", "ns per request", SIZES[0], SIZES[1], SIZES[2]);
     for case in cases {
-        let [small, medium, large] = SIZES.map(|pieces| case.cost(pieces));
+        let [small, medium, large] = case.costs();
         println!("{:<34}{small:>9.0}{medium:>9.0}{large:>9.0}   {:.2}", case.name, large / small);
     }
 }
 
 impl Case {
-    /// Nanoseconds for each request.
-    fn cost(&self, pieces: u32) -> f64 {
-        let runs = (0..RUNS).map(|run| Table::new(pieces, self, run).cost());
-        runs.min().expect("there is a run").as_nanos() as f64 / f64::from(MEASURED)
+    /// Nanoseconds for each request, by the number of pieces.
+    fn costs(&self) -> [f64; 3] {
+        let mut tables = SIZES.map(|pieces| Table::new(pieces, self));
+        tables.iter_mut().for_each(|table| table.run(WARM_UP));
+        let mut least = [f64::INFINITY; 3];
+        for _ in 0..ROUNDS {
+            for (table, least) in tables.iter_mut().zip(&mut least) {
+                let begun = Instant::now();
+                table.run(MEASURED);
+                *least = least.min(begun.elapsed().as_nanos() as f64 / f64::from(MEASURED));
+            }
+        }
+        least
     }
 }
 
@@ -105,10 +115,10 @@ struct Table {
 }
 
 impl Table {
-    fn new(pieces: u32, case: &Case, run: u8) -> Self {
+    fn new(pieces: u32, case: &Case) -> Self {
         let piece_length = BLOCKS_IN_PIECE * BLOCK_LENGTH;
         let layout = Layout::single_file(u64::from(pieces) * u64::from(piece_length), piece_length);
-        let mut rng = EngineRng::new([run; 32]);
+        let mut rng = EngineRng::new([7; 32]);
         let mut choose = |chooser: Chooser, wanted| {
             let mut set = Bitfield::new(pieces);
             for piece in (0..pieces).filter(|&piece| chooser(&mut rng, Place(piece, pieces)) == wanted) {
@@ -126,7 +136,7 @@ impl Table {
             selection: case.selection.clone(),
         };
         let mut table = Self {
-            engine: Engine::new(EngineConfig::default(), [run; 32]),
+            engine: Engine::new(EngineConfig::default(), [7; 32]),
             rng,
             now: Moment::ZERO,
             pieces,
@@ -144,14 +154,7 @@ impl Table {
         table
     }
 
-    /// How long it takes until so many requests were made.
-    fn cost(mut self) -> Duration {
-        self.run(WARM_UP);
-        let begun = Instant::now();
-        self.run(MEASURED);
-        begun.elapsed()
-    }
-
+    /// Goes on until so many more requests were made.
     fn run(&mut self, requests: u32) {
         let until = self.requests + requests;
         while self.requests < until {
