@@ -29,6 +29,7 @@ mod seed;
 mod setup;
 mod show;
 mod source;
+mod stall;
 mod tracker;
 mod units;
 mod verify;

@@ -129,6 +129,21 @@ pub struct Progress {
     pub named_by: Vec<(Source, usize)>,
     /// Peers known to be there: the linked ones, and seeds with which there is nothing to trade.
     pub live_peers: usize,
+    /// What a download waits for that is not getting on.
+    pub waiting: Option<Waiting>,
+    /// Missing pieces that no linked peer has.
+    pub pieces_unseen: u32,
+}
+
+/// What a download waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// No peer is linked.
+    ForPeers,
+    /// No linked peer has any of the missing pieces.
+    ForPieces,
+    /// Linked peers have missing pieces, and for some seconds none has given anything.
+    ForTurn,
 }
 
 /// What happens to one torrent, in order.

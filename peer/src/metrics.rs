@@ -42,30 +42,50 @@ impl NodeFigures {
         page.write(
             "connections",
             "gauge",
-            "Connections with other nodes.",
+            "Open connections with other nodes.",
             [(String::new(), self.connections as f64)],
         );
         page.write(
             "dht_nodes",
             "gauge",
-            "Nodes in the table of the DHT.",
+            "Nodes of the DHT that this node knows.",
             [(String::new(), self.dht_nodes as f64)],
         );
         let reach = ["nobody", "this_machine", "local_network", "everybody"];
         let present = dialability_name(self.dialability);
         let by = reach.map(|by| (format!("{{by=\"{by}\"}}"), f64::from(u8::from(present == Some(by)))));
-        page.write("reachable", "gauge", "From how far others have dialled this node.", by);
-        self.per_torrent(&mut page, "bytes_total", "gauge", "Content bytes in all.", |t| {
+        page.write("reachable", "gauge", "1 for how far away those are who have dialled this node.", by);
+        self.per_torrent(&mut page, "bytes_total", "gauge", "Content bytes of the torrent.", |t| {
             t.progress.bytes_total
         });
-        self.per_torrent(&mut page, "bytes_done", "gauge", "Content bytes verified.", |t| {
-            t.progress.bytes_done
-        });
-        self.per_torrent(&mut page, "downloaded_bytes_total", "counter", "Content bytes received.", |t| {
-            t.downloaded
-        });
-        self.per_torrent(&mut page, "uploaded_bytes_total", "counter", "Content bytes sent.", |t| t.uploaded);
-        self.per_torrent(&mut page, "peers", "gauge", "Linked peers.", |t| t.progress.peers as u64);
+        self.per_torrent(
+            &mut page,
+            "bytes_done",
+            "gauge",
+            "Content bytes that are here and verified.",
+            |t| t.progress.bytes_done,
+        );
+        self.per_torrent(
+            &mut page,
+            "downloaded_bytes_total",
+            "counter",
+            "Content bytes received since the torrent was added.",
+            |t| t.downloaded,
+        );
+        self.per_torrent(
+            &mut page,
+            "uploaded_bytes_total",
+            "counter",
+            "Content bytes sent since the torrent was added.",
+            |t| t.uploaded,
+        );
+        self.per_torrent(
+            &mut page,
+            "peers",
+            "gauge",
+            "Peers that take part in the torrent together with this node now.",
+            |t| t.progress.peers as u64,
+        );
         self.per_torrent(&mut page, "live_peers", "gauge", "Peers known to be there, linked or not.", |t| {
             t.progress.live_peers as u64
         });
@@ -73,7 +93,7 @@ impl NodeFigures {
         page.write(
             "autonomy",
             "gauge",
-            "Share of linked peers that the tracker is not needed for.",
+            "Share of live peers that a source besides the tracker has named in the last half hour.",
             autonomy,
         );
         let stages = self.torrents.iter().flat_map(|t| {
@@ -83,14 +103,19 @@ impl NodeFigures {
                 },
             )
         });
-        page.write("stage", "gauge", "1 for the stage the swarm is in.", stages);
+        page.write("stage", "gauge", "1 for the stage the swarm is in, 0 for the others.", stages);
         let named = self.torrents.iter().flat_map(|t| {
             t.progress
                 .named_by
                 .iter()
                 .map(|(source, count)| (t.labels(&[("source", source_name(*source))]), *count as f64))
         });
-        page.write("peers_named", "gauge", "Live peers that a source named in the last half hour.", named);
+        page.write(
+            "peers_named",
+            "gauge",
+            "Live peers that each source has named in the last half hour.",
+            named,
+        );
         let known = self.torrents.iter().flat_map(|t| {
             t.known
                 .iter()
@@ -183,6 +208,8 @@ mod tests {
             why: String::new(),
             named_by: vec![(Source::Pex, 2)],
             live_peers: 4,
+            waiting: None,
+            pieces_unseen: 0,
         };
         let torrent = TorrentFigures {
             info_hash: "ab".repeat(20),

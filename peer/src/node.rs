@@ -14,6 +14,7 @@ mod reach;
 mod remember;
 mod torrent;
 mod torrents;
+mod waiting;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;

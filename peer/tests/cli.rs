@@ -333,6 +333,32 @@ fn what_is_no_torrent_and_no_tracker_is_told_what_one_is() {
 }
 
 #[test]
+fn a_mistake_in_the_tracker_s_configuration_is_told_in_one_readable_line() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("tracker.toml"), "[http]\nconections = 1\n").unwrap();
+    let refused = samara(dir.path(), &["tracker", "--config", "tracker.toml"]);
+    assert_exit(&refused, 1);
+    let told = stderr(&refused);
+    assert!(told.contains("tracker.toml, line 2, column 1: ") && told.contains("`conections`"), "{told}");
+    assert!(told.lines().count() == 1 && !told.contains("\\u{"), "{told}");
+}
+
+#[test]
+fn an_empty_folder_is_refused_by_create_and_seed_and_nothing_is_left_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("empty/and within")).unwrap();
+    for command in ["create", "seed"] {
+        let refused = samara(dir.path(), &[command, "empty", "--bind", "127.0.0.1"]);
+        assert_exit(&refused, 1);
+        let told = stderr(&refused);
+        assert!(told.contains("nothing to share") && told.contains("empty contains no files"), "{told}");
+        assert_eq!(stdout(&refused), "");
+    }
+    let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["empty"]);
+}
+
+#[test]
 fn a_hostile_name_does_not_reach_the_terminal_raw() {
     let dir = tempfile::tempdir().unwrap();
     let link = "magnet:?xt=urn:btih:0123456789abcdef0123456789abcdef01234567&dn=a%1b%5b2Jb%e2%80%aec%0ad";

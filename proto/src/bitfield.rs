@@ -104,6 +104,16 @@ impl Bitfield {
         there
     }
 
+    /// Puts every piece of `other` into the set, which must be of the same torrent.
+    pub fn set_all_of(&mut self, other: &Self) {
+        debug_assert_eq!(self.len, other.len, "sets of different torrents");
+        self.ones = 0;
+        for (own, other) in self.words.iter_mut().zip(&other.words) {
+            *own |= other;
+            self.ones += own.count_ones();
+        }
+    }
+
     /// Pieces in the torrent, in the set or not.
     pub fn len(&self) -> u32 {
         self.len

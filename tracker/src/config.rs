@@ -70,12 +70,16 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is not a configuration.
-    #[error("{}: {source}", path.display())]
+    #[error("{}, line {line}, column {column}: {message}", path.display())]
     Parse {
         /// The file.
         path: PathBuf,
-        /// Where and why.
-        source: Box<toml::de::Error>,
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1, in characters.
+        column: usize,
+        /// What is wrong there.
+        message: String,
     },
     /// A listener would leave the address that every socket must stay on.
     #[error("cannot listen on {listen}: every socket must stay on {bind}")]
@@ -126,8 +130,7 @@ impl TrackerConfig {
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        toml::from_str(&text)
-            .map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })
+        toml::from_str(&text).map_err(|error| not_parsed(path, &text, &error))
     }
 
     /// Keeps every listener on `bind`. Listeners on all addresses, and on the default one, move there.
@@ -139,6 +142,18 @@ impl TrackerConfig {
         let default = Listen::default();
         keep_on(&mut self.listen.http, default.http, bind)?;
         keep_on(&mut self.listen.udp, default.udp, bind)
+    }
+}
+
+/// Where and why, in one line: the error's own words are a drawing of several.
+fn not_parsed(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    ConfigError::Parse {
+        path: path.to_owned(),
+        line: before.matches('\n').count() + 1,
+        column: before[line_start..].chars().count() + 1,
+        message: error.message().lines().collect::<Vec<_>>().join(", "),
     }
 }
 
@@ -189,6 +204,21 @@ mod tests {
         }
         let error = toml::from_str::<TrackerConfig>("[access]\ndeny = [\"xyz\"]").unwrap_err();
         assert!(error.to_string().contains("no info-hash"), "{error}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_in_one_line_that_says_where() {
+        let path = Path::new("tracker.toml");
+        for (text, place) in [
+            ("# ü\n[http]\nconections = 1\n", "line 3, column 1: unknown field"),
+            ("[listen]\nhttp = \"foo\"", "line 2, column 8: "),
+            ("[http\n", "line 1, column 6: "),
+            ("a = \"ü\" \"\"\"x\n", "line 1, column 9: "),
+        ] {
+            let error = toml::from_str::<TrackerConfig>(text).unwrap_err();
+            let told = not_parsed(path, text, &error).to_string();
+            assert!(told.contains(place) && told.lines().count() == 1, "{told}");
+        }
     }
 
     #[test]

@@ -68,26 +68,41 @@ impl Metrics {
         write("announces_total", "counter", "Announces answered.", &by_protocol(|p| &p.announces));
         write("scrapes_total", "counter", "Scrapes answered.", &by_protocol(|p| &p.scrapes));
         write("failures_total", "counter", "Requests refused.", &by_protocol(|p| &p.failures));
-        write("malformed_total", "counter", "What was no request.", &by_protocol(|p| &p.malformed));
+        write(
+            "malformed_total",
+            "counter",
+            "Requests that could not be understood.",
+            &by_protocol(|p| &p.malformed),
+        );
         let plain: [(&str, &str, &str, u64); 10] = [
             ("http_connections", "gauge", "Open HTTP connections.", self.http_connections.get()),
             (
                 "http_turned_away_total",
                 "counter",
-                "HTTP connections beyond an address's share.",
+                "HTTP connections closed at once, as there were too many from one address.",
                 self.http_turned_away.get(),
             ),
-            ("udp_connects_total", "counter", "Connection ids given.", self.udp_connects.get()),
+            ("udp_connects_total", "counter", "UDP connection ids given out.", self.udp_connects.get()),
             (
                 "udp_bad_connection_ids_total",
                 "counter",
-                "Packets without a connection id of ours.",
+                "UDP packets without a valid connection id.",
                 self.udp_bad_connection_ids.get(),
             ),
-            ("udp_unsent_total", "counter", "Answers there was no room for.", self.udp_unsent.get()),
+            (
+                "udp_unsent_total",
+                "counter",
+                "UDP answers that the socket had no room for.",
+                self.udp_unsent.get(),
+            ),
             ("swarms", "gauge", "Swarms known.", totals.swarms),
-            ("entries", "gauge", "Entries of peers in all swarms.", totals.entries),
-            ("memory_bytes", "gauge", "About what the swarms take.", totals.bytes),
+            (
+                "entries",
+                "gauge",
+                "Peers in all swarms, each counted in every swarm it is in.",
+                totals.entries,
+            ),
+            ("memory_bytes", "gauge", "Memory that the swarms take, roughly.", totals.bytes),
             ("evicted_swarms_total", "counter", "Swarms forgotten to make room.", totals.evicted_swarms),
             ("evicted_peers_total", "counter", "Peers forgotten to make room.", totals.evicted_peers),
         ];

@@ -29,6 +29,7 @@ use member::{Completed, Member, State};
 use scratch::Scratch;
 
 const FILE_NAME: &str = "demo.bin";
+const SEED: &str = "seed";
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Longer than any machine should need; a demo that hangs has failed.
 const TIME_LIMIT: Duration = Duration::from_secs(300);
@@ -88,7 +89,11 @@ async fn tell(args: &DemoArgs, scratch: &Scratch, story: &Story) -> Result<(), F
 
     let (tracker, tracker_address) = start_tracker().await?;
     let announce_url = format!("http://{tracker_address}/announce");
-    story.output.event(&Event::Listening { protocol: "http", address: tracker_address.to_string() });
+    story.output.event(&Event::Listening {
+        protocol: "http",
+        address: tracker_address.to_string(),
+        node: None,
+    });
     story.say(format_args!("tracker listens at {announce_url}"));
 
     let (metainfo, torrent_file) = describe(&original, scratch, announce_url, &story.output).await?;
@@ -98,7 +103,7 @@ async fn tell(args: &DemoArgs, scratch: &Scratch, story: &Story) -> Result<(), F
 
     let source = || TorrentSource::Metainfo(metainfo.clone());
     let home = original.parent().unwrap_or(scratch.path());
-    let seed = Member::join("seed", source(), home, Role::Seed, &story.output).await?;
+    let seed = Member::join(SEED, source(), home, Role::Seed, &story.output).await?;
     seed.wait("its files are checked", |state| state.is_ready).await?;
     let link = announce(story, &metainfo, &torrent_file, &seed.node);
     story.say("seed is ready: it has everything, the tracker knows it");
@@ -250,6 +255,7 @@ fn announce(story: &Story, metainfo: &Metainfo, torrent: &Path, seed: &Node) -> 
         torrent: torrent.display().to_string(),
         hashes: metainfo.info_hashes().into(),
         addresses,
+        node: Some(SEED),
     });
     Magnet { trackers: Vec::new(), ..magnet }
 }

@@ -7,7 +7,7 @@ use samara_proto::infohash::InfoHashes;
 use serde::Serialize;
 
 use crate::engine::event::Source;
-use crate::handle::{Progress, Stage};
+use crate::handle::{Progress, Stage, Waiting};
 use crate::metrics::source_name;
 
 /// One line of a running command.
@@ -20,6 +20,9 @@ pub enum Event {
         protocol: &'static str,
         /// A multiaddress of a node, or `address:port` of a tracker.
         address: String,
+        /// Which node of a demo it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        node: Option<&'static str>,
     },
     /// Who can dial this node became known, or changed.
     Reachable {
@@ -57,6 +60,9 @@ pub enum Event {
         hashes: Hashes,
         /// Where others can dial us.
         addresses: Vec<String>,
+        /// Which node of a demo shares it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        node: Option<&'static str>,
     },
     /// Figures, about once a second from when the metainfo is known.
     Progress {
@@ -84,6 +90,11 @@ pub enum Event {
         named_by: BTreeMap<&'static str, usize>,
         /// Peers known to be there: connected, or seeds like us with which there is nothing to trade.
         live_peers: usize,
+        /// What a download waits for that is not getting on: `peers`, `pieces` (no connected peer has any of the
+        /// missing ones) or `turn` (connected peers have some and give none); null otherwise.
+        waiting_for: Option<&'static str>,
+        /// Missing pieces that no connected peer has.
+        pieces_unseen: u32,
     },
     /// The swarm became more or less dependent on its tracker.
     Stage {
@@ -113,6 +124,9 @@ pub enum Event {
     Warning {
         /// One sentence.
         message: String,
+        /// Which node of a demo it is about.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        node: Option<&'static str>,
     },
     /// The command failed.
     Error {
@@ -139,9 +153,12 @@ impl From<InfoHashes> for Hashes {
     }
 }
 
-/// Which torrent of several an event is about.
+/// Which torrent of several an event is about, and in a demo which node.
 #[derive(Clone, Debug, Serialize)]
 pub struct Which {
+    /// The node's name in a demo, where several run in one process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<&'static str>,
     /// Its name; of a magnet link without one, its hash.
     pub name: String,
     #[serde(flatten)]
@@ -265,6 +282,13 @@ impl Problem {
     }
 }
 
+impl Which {
+    /// A torrent of the only node.
+    pub fn new(name: &str, hashes: InfoHashes) -> Self {
+        Self { node: None, name: name.to_owned(), hashes: hashes.into() }
+    }
+}
+
 impl Event {
     /// The figures of `progress`.
     pub fn progress(which: Which, progress: &Progress) -> Self {
@@ -280,6 +304,8 @@ impl Event {
             stage: stage_name(progress.stage),
             autonomy: progress.autonomy,
             live_peers: progress.live_peers,
+            waiting_for: progress.waiting.map(waiting_name),
+            pieces_unseen: progress.pieces_unseen,
             named_by: progress
                 .named_by
                 .iter()
@@ -295,6 +321,15 @@ pub fn stage_name(stage: Stage) -> &'static str {
         Stage::Assisted => "assisted",
         Stage::Hybrid => "hybrid",
         Stage::Autonomous => "autonomous",
+    }
+}
+
+/// What is waited for, in the contract's words.
+fn waiting_name(waiting: Waiting) -> &'static str {
+    match waiting {
+        Waiting::ForPeers => "peers",
+        Waiting::ForPieces => "pieces",
+        Waiting::ForTurn => "turn",
     }
 }
 

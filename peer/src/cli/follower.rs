@@ -10,6 +10,7 @@ use super::events::{self, Event, Which};
 use super::failure::Exit;
 use super::linger::Linger;
 use super::output::Output;
+use super::stall::{self, Stall};
 use super::units;
 use crate::engine::event::Source;
 use crate::handle::{Progress, Stage, TorrentEvent};
@@ -28,6 +29,7 @@ pub struct Follower {
     bytes_done: u64,
     /// Whether content came in; parts of pieces are kept too.
     has_received: bool,
+    stall: Stall,
 }
 
 /// How far a torrent is.
@@ -50,12 +52,13 @@ impl Follower {
         Self {
             output: output.clone(),
             bar: Some(bar),
-            which: Which { name: label, hashes: hashes.into() },
+            which: Which::new(&label, hashes),
             state: State::Running,
             stage: None,
             bytes_total: None,
             bytes_done: 0,
             has_received: false,
+            stall: Stall::default(),
         }
     }
 
@@ -92,8 +95,7 @@ impl Follower {
     pub fn on_event(&mut self, now: Instant, event: TorrentEvent) {
         match event {
             TorrentEvent::Metainfo(metainfo) => {
-                self.which =
-                    Which { name: metainfo.name().to_owned(), hashes: metainfo.info_hashes().into() };
+                self.which = Which::new(metainfo.name(), metainfo.info_hashes());
                 self.bytes_total = Some(metainfo.layout().total_size());
                 if let Some(bar) = &mut self.bar {
                     bar.set_label(metainfo.name());
@@ -150,14 +152,16 @@ impl Follower {
             self.output.event(&Event::progress(self.which.clone(), progress));
         }
         self.on_stage(progress);
+        if matches!(self.state, State::Running)
+            && let Some(news) = self.stall.on_progress(now, progress)
+        {
+            self.output.note(format_args!("{}: {news}", self.which.name));
+        }
         match &mut self.state {
             State::Running => {
                 if self.bytes_total.is_none() {
                     if let Some(bar) = &mut self.bar {
-                        bar.wait(&format!(
-                            "{}, asking for the torrent",
-                            units::count(progress.peers, "peer")
-                        ));
+                        bar.wait("looking for peers that describe the torrent");
                     }
                 } else if let Some(bar) = &mut self.bar {
                     bar.set(progress.bytes_done, progress.bytes_total, &details(progress));
@@ -240,9 +244,15 @@ impl Follower {
 
 /// What a running download's bar says besides its bytes.
 fn details(progress: &Progress) -> Vec<String> {
-    let left = progress.bytes_total.saturating_sub(progress.bytes_done);
-    let mut details = vec![units::rate(progress.down_rate)];
-    details.extend(units::time_left(left, progress.down_rate));
+    let mut details = Vec::new();
+    if let Some(waiting) = progress.waiting {
+        // How long it will take nobody knows.
+        details.push(stall::words(waiting, progress));
+    } else {
+        let left = progress.bytes_total.saturating_sub(progress.bytes_done);
+        details.push(units::rate(progress.down_rate));
+        details.extend(units::time_left(left, progress.down_rate));
+    }
     details.push(units::count(progress.peers, "peer"));
     if progress.up_rate > 0 {
         details.push(format!("up {}", units::rate(progress.up_rate)));

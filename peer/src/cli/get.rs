@@ -1,7 +1,7 @@
 //! `samara get`: download, then stay while others still take from us.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
@@ -15,6 +15,7 @@ use super::output::Output;
 use super::setup;
 use super::source::Source;
 use crate::handle::{AddOptions, Node, Role, Torrent, TorrentEvent, TorrentSource};
+use crate::net::discovery::{cache, seconds_since_1970};
 
 /// How often the rule for leaving is looked at, and whether anybody still reads us.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -75,10 +76,9 @@ fn read_all(texts: &[String], output: &Output) -> Result<Vec<Source>, Failure> {
     last_failure.map_or(Ok(sources), Err)
 }
 
-/// Why no peer can be found for a source, if so; only peers of an earlier session and peers that come to us
-/// remain.
+/// Why no peer can be found for a source, if so; only peers that come to us remain.
 fn nobody_to_ask(source: &Source, args: &GetArgs, common: &Common) -> Option<&'static str> {
-    if !args.peers.is_empty() || source.names_peers() {
+    if !args.peers.is_empty() || source.names_peers() || has_met_peers(source, common) {
         return None;
     }
     if (has_dht(common) || has_neighbours(common)) && !source.is_private() {
@@ -86,16 +86,24 @@ fn nobody_to_ask(source: &Source, args: &GetArgs, common: &Common) -> Option<&'s
     }
     if args.trackers.is_empty() && source.trackers().next().is_none() {
         return Some(
-            "there is no way to find new peers; name a tracker with --tracker, a peer with --peer or a \
+            "there is no way to find peers; name a tracker with --tracker, a peer with --peer or a \
              node of the DHT with --bootstrap",
         );
     }
     if !common.discovery_set().tracker {
         return Some(
-            "there is no way to find new peers, because --discovery leaves trackers out; name a peer with --peer",
+            "there is no way to find peers, because --discovery leaves trackers out and no earlier session has \
+             left any; name a peer with --peer",
         );
     }
     None
+}
+
+/// Whether peers of an earlier session are known, and may be tried.
+fn has_met_peers(source: &Source, common: &Common) -> bool {
+    let Ok(state_dir) = setup::state_dir(common) else { return false };
+    let knows_any = |file: PathBuf| !cache::load(&file, seconds_since_1970()).is_empty();
+    common.discovery_set().cache && cache::files(&state_dir, &source.hashes()).any(knows_any)
 }
 
 /// Whether there is a way into the DHT.
@@ -221,7 +229,31 @@ fn interruption(begun: &[&str], dir: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+    use libp2p::PeerId;
+
+    use super::super::args::{Cli, Command};
     use super::*;
+
+    #[test]
+    fn peers_of_an_earlier_session_are_somebody_to_ask() {
+        let dir = tempfile::tempdir().unwrap();
+        let state_dir = dir.path().to_str().unwrap();
+        let link = format!("magnet:?xt=urn:btih:{}&tr=http://127.0.0.1:1", "ab".repeat(20));
+        let flags = ["--discovery", "cache", "--state-dir", state_dir];
+        let cli = Cli::parse_from([&["samara", "get", &link], &flags[..]].concat());
+        let Command::Get(args) = &cli.command else { panic!("it is get") };
+        let source = Source::read(&link).unwrap();
+        let lack = nobody_to_ask(&source, args, &cli.common);
+        assert!(lack.is_some_and(|lack| lack.contains("--discovery leaves trackers out")), "{lack:?}");
+
+        let (addresses, seen_secs) = (vec!["/ip4/127.0.0.1/tcp/1".parse().unwrap()], seconds_since_1970());
+        let met = cache::CachedPeer { id: PeerId::random(), addresses, seen_secs };
+        let file = cache::files(dir.path(), &source.hashes()).next().unwrap();
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        cache::save(&file, vec![met], seen_secs).unwrap();
+        assert_eq!(nobody_to_ask(&source, args, &cli.common), None);
+    }
 
     #[test]
     fn an_interruption_promises_only_what_is_there() {

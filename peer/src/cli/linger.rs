@@ -59,6 +59,8 @@ mod tests {
             why: String::new(),
             named_by: Vec::new(),
             live_peers: 1,
+            waiting: None,
+            pieces_unseen: 0,
         }
     }
 

@@ -44,7 +44,7 @@ pub async fn serve(
     let failed = |error| Failure::failed(format!("cannot serve metrics at {address}: {error}"));
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    output.event(&Event::Listening { protocol: "metrics", address: address.to_string() });
+    output.event(&Event::Listening { protocol: "metrics", address: address.to_string(), node: None });
     output.note(format_args!("metrics at http://{address}/metrics"));
     tokio::spawn(accept(listener, figures));
     Ok(())

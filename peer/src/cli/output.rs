@@ -119,9 +119,17 @@ impl Output {
 
     /// Says that something is not as it should be, while the work goes on.
     pub fn warn(&self, text: impl Display) {
-        let message = without_error_numbers(&text.to_string());
+        self.warn_about(None, without_error_numbers(&text.to_string()));
+    }
+
+    /// The same of one node of a demo.
+    pub fn warn_of(&self, node: &'static str, text: impl Display) {
+        self.warn_about(Some(node), without_error_numbers(&format!("{node}: {text}")));
+    }
+
+    fn warn_about(&self, node: Option<&'static str>, message: String) {
         self.label_stderr("warning:", AnsiColor::Yellow, &message);
-        self.event(&Event::Warning { message });
+        self.event(&Event::Warning { message, node });
     }
 
     /// Says why the command failed.

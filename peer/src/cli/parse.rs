@@ -21,10 +21,13 @@ pub fn tracker_url(text: &str) -> Result<String, String> {
 
 /// A peer's address with its identity, so that nobody else can answer in its place.
 pub fn peer_address(text: &str) -> Result<Multiaddr, String> {
-    let address: Multiaddr = text.parse().map_err(|error: libp2p::multiaddr::Error| error.to_string())?;
+    let address: Multiaddr =
+        text.parse().map_err(|_| "it is no multiaddress such as /ip4/192.0.2.7/tcp/4001/p2p/12D3Koo…")?;
     match address.iter().last() {
         Some(Protocol::P2p(_)) => Ok(address),
-        _ => Err("it must end in /p2p/ and the peer's id".into()),
+        _ => Err("it must end in /p2p/ and the peer's id; whole addresses are in the link that samara seed prints \
+                 (samara show lists them), and samara node prints its own"
+            .into()),
     }
 }
 
@@ -48,7 +51,8 @@ mod tests {
     fn a_peer_address_carries_an_identity() {
         let id = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
         assert!(peer_address(&format!("/ip4/127.0.0.1/tcp/4001/p2p/{id}")).is_ok());
-        assert!(peer_address("/ip4/127.0.0.1/tcp/4001").is_err());
+        let told = peer_address("/ip4/127.0.0.1/tcp/4001").unwrap_err();
+        assert!(told.contains("samara show") && told.contains("samara node"), "where to find the id: {told}");
         assert!(peer_address("127.0.0.1:4001").is_err());
     }
 }

@@ -143,5 +143,6 @@ fn announce(share: &Made, trackers: &[String], node: &Node, output: &Output) {
         torrent,
         hashes: share.metainfo.info_hashes().into(),
         addresses,
+        node: None,
     });
 }

@@ -56,7 +56,11 @@ async fn tell_addresses(mut addresses: Addresses, mut told: BTreeSet<Multiaddr>,
 fn tell_new(addresses: &[Multiaddr], told: &mut BTreeSet<Multiaddr>, output: &Output) {
     for address in addresses {
         if told.insert(address.clone()) {
-            output.event(&Event::Listening { protocol: protocol(address), address: address.to_string() });
+            output.event(&Event::Listening {
+                protocol: protocol(address),
+                address: address.to_string(),
+                node: None,
+            });
         }
     }
 }
@@ -121,7 +125,8 @@ pub fn state_dir(common: &Common) -> Result<PathBuf, Failure> {
     Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()))
 }
 
-fn protocol(address: &Multiaddr) -> &'static str {
+/// `tcp` or `quic`.
+pub fn protocol(address: &Multiaddr) -> &'static str {
     let is_quic = address.iter().any(|part| matches!(part, Protocol::QuicV1 | Protocol::Quic));
     if is_quic { "quic" } else { "tcp" }
 }

@@ -25,7 +25,7 @@ pub async fn run(args: &TrackerArgs, common: &Common, output: &Output, mut inter
     ];
     for (protocol, address, url) in listeners {
         let (Some(address), Some(url)) = (address, url) else { continue };
-        output.event(&Event::Listening { protocol, address: address.to_string() });
+        output.event(&Event::Listening { protocol, address: address.to_string(), node: None });
         output.say(format_args!("tracker listens at {url}"));
     }
     let node = start_bootstrap(&tracker, common, output).await;

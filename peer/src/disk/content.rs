@@ -114,6 +114,19 @@ impl Content {
         _ = self.events.send(StoreEvent::Checked { piece, verdict });
     }
 
+    /// Hashes a piece that is not verified, whose file somebody touched; reports it only if it is good now.
+    pub(super) fn check_again(&self, piece: PieceIndex, scratch: &mut Scratch) -> Result<(), StoreError> {
+        if self.halted.load(Ordering::Acquire)
+            || self.verified().get(piece)
+            || self.judge(piece, scratch)? == Verdict::Bad
+        {
+            return Ok(());
+        }
+        // Nobody listens any more: the torrent was removed.
+        _ = self.events.send(StoreEvent::Checked { piece, verdict: Verdict::Good });
+        Ok(())
+    }
+
     fn judge(&self, piece: PieceIndex, scratch: &mut Scratch) -> Result<Verdict, StoreError> {
         if self.verified().get(piece) {
             return Ok(Verdict::Good);
@@ -178,16 +191,10 @@ impl Content {
         }
         let files = self.layout.segments(block).filter_map(|segment| segment.file);
         for file in files {
-            match self.files.freshness(file) {
+            match self.look(file) {
                 Freshness::Same => {}
-                Freshness::Touched(stamp) => {
-                    self.doubts().raise(self.layout.pieces_of(file), &self.verified());
-                    return Ok(Read::Touched(file, stamp));
-                }
-                Freshness::Lost => {
-                    self.lose(file);
-                    return Err(StoreError::NotVerified(block.piece));
-                }
+                Freshness::Touched(stamp) => return Ok(Read::Touched(file, stamp)),
+                Freshness::Lost => return Err(StoreError::NotVerified(block.piece)),
             }
         }
         if self.is_in_doubt(block.piece) {
@@ -204,6 +211,33 @@ impl Content {
         });
         read.map_err(|error| StoreError::file("read", self.path_in(block.piece), error))?;
         Ok(Read::Bytes(bytes.into()))
+    }
+
+    /// Looks whether a file is still the same, and takes back or puts in doubt what was said of it if not.
+    fn look(&self, file: FileIndex) -> Freshness {
+        let freshness = self.files.freshness(file);
+        match freshness {
+            Freshness::Same => {}
+            Freshness::Touched(_) => self.doubts().raise(self.layout.pieces_of(file), &self.verified()),
+            Freshness::Lost => self.lose(file),
+        }
+        freshness
+    }
+
+    /// Files with pieces that were taken back, which somebody touched since the last look.
+    pub(super) fn touched_since_lost(&self) -> Vec<(FileIndex, Stamp)> {
+        let lost =
+            self.files.indices().filter(|file| self.missing[file.0 as usize].load(Ordering::Acquire) > 0);
+        let touched = lost.filter_map(|file| match self.look(file) {
+            Freshness::Touched(stamp) => Some((file, stamp)),
+            Freshness::Same | Freshness::Lost => None,
+        });
+        touched.collect()
+    }
+
+    /// Whether a piece is not verified.
+    pub(super) fn is_missing(&self, piece: PieceIndex) -> bool {
+        !self.verified().get(piece)
     }
 
     /// Whether a piece must be hashed again before it is served.

@@ -31,6 +31,9 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(30);
 /// How often the bad pieces of a touched file are told while it is hashed again: many at a time.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether somebody put back what a seed lost.
+const LOOK_FOR_LOST: Duration = Duration::from_secs(5);
+
 /// One torrent's files. Cheap to clone; the files are closed and unlocked when the last clone is gone and
 /// what is queued is done.
 #[derive(Clone)]
@@ -71,6 +74,9 @@ impl Store {
         };
         if store.inner.resume.is_some() {
             tokio::spawn(save_now_and_then(Arc::downgrade(&store.inner)));
+        }
+        if store.inner.content.access == Access::ReadOnly {
+            tokio::spawn(look_for_lost(Arc::downgrade(&store.inner)));
         }
         Ok((store, found))
     }
@@ -276,6 +282,10 @@ async fn hash_again(inner: Weak<Inner>, file: FileIndex, stamp: Stamp) {
     let mut reported = Instant::now();
     for piece in pieces.map(PieceIndex) {
         let Some(inner) = inner.upgrade() else { return };
+        // What a seed lost may be good again; what is downloaded is checked when it is here.
+        if inner.content.is_missing(piece) && inner.content.access == Access::ReadOnly {
+            inner.check_again(piece).await;
+        }
         while inner.content.is_in_doubt(piece) {
             if let Err(error) = inner.settle(piece).await {
                 tracing::warn!(%error, piece = piece.0, "a changed piece could not be hashed");
@@ -290,6 +300,18 @@ async fn hash_again(inner: Weak<Inner>, file: FileIndex, stamp: Stamp) {
     let Some(inner) = inner.upgrade() else { return };
     inner.content.report_bad(file);
     inner.content.settled(file, stamp);
+}
+
+/// Hashes files again that lost pieces and were touched since: nobody reads from them, and would notice.
+async fn look_for_lost(inner: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(LOOK_FOR_LOST).await;
+        let Some(looking) = inner.upgrade() else { return };
+        let looked = tokio::task::spawn_blocking(move || looking.content.touched_since_lost()).await;
+        for (file, stamp) in looked.unwrap_or_default() {
+            hash_again(inner.clone(), file, stamp).await;
+        }
+    }
 }
 
 async fn save_now_and_then(inner: Weak<Inner>) {
@@ -325,6 +347,18 @@ impl Inner {
         let job: Job = Box::new(move |scratch| _ = reply.send(inner.content.settle(piece, scratch)));
         self.pool.run_keyed(self.key(piece), job).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Hashes a piece that is not verified, beside its other work.
+    async fn check_again(self: &Arc<Self>, piece: PieceIndex) {
+        let (reply, answer) = oneshot::channel();
+        let inner = self.clone();
+        let job: Job = Box::new(move |scratch| _ = reply.send(inner.content.check_again(piece, scratch)));
+        // Closed: nothing is checked any more.
+        let Ok(()) = self.pool.run_keyed(self.key(piece), job).await else { return };
+        if let Ok(Err(error)) = answer.await {
+            tracing::warn!(%error, piece = piece.0, "a piece that was lost could not be hashed");
+        }
     }
 
     /// Forces what is verified to the disk, then writes down that it is there.

@@ -43,7 +43,7 @@ pub enum WalkError {
         what: &'static str,
     },
     /// A folder without a file.
-    #[error("{} contains no files", shown(path))]
+    #[error("there is nothing to share: {} contains no files", shown(path))]
     Empty {
         /// Which.
         path: PathBuf,

@@ -7,6 +7,8 @@ pub mod pex;
 pub mod policy;
 pub mod tracker;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use libp2p::{Multiaddr, PeerId};
 
 use crate::engine::event::{Source, TorrentId};
@@ -60,4 +62,9 @@ impl Voice {
         name.hash(&mut hasher);
         Self(hasher.finish())
     }
+}
+
+/// Orders our records, of which later ones replace earlier ones over restarts too, and dates what is kept on disk.
+pub(crate) fn seconds_since_1970() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }

@@ -9,6 +9,7 @@ mod questions;
 mod reader;
 mod serve;
 mod setup;
+mod trace;
 mod writer;
 
 pub use framed::{Incoming, ReadError, WireReader, WireWriter};
@@ -29,6 +30,7 @@ use samara_proto::wire::extension::{PexMessage, SAMARA_PEX};
 use samara_proto::wire::message::Message;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use crate::disk::Store;
 use crate::engine::event::{LinkId, PeerMessage};
@@ -173,10 +175,12 @@ impl Link {
             questions: Mutex::default(),
             traffic: Traffic::default(),
         });
-        let reading = tokio::spawn(reader::run(reader, shared.clone(), orders.clone(), serve));
-        let writing = tokio::spawn(writer::run(writer, shared.clone(), queue));
+        let span = tracing::trace_span!("link", id = id.0, %peer);
+        let reading = reader::run(reader, shared.clone(), orders.clone(), serve).instrument(span.clone());
+        let writing = writer::run(writer, shared.clone(), queue).instrument(span);
+        let tasks = [tokio::spawn(reading), tokio::spawn(writing)];
         let pex = remote.id_of(SAMARA_PEX).filter(|_| exchanges_peers);
-        Self { shared, orders, v2, pex, tasks: [reading, writing] }
+        Self { shared, orders, v2, pex, tasks }
     }
 
     /// Whether both ends tell and hear of peers.

@@ -1,7 +1,7 @@
 //! Peers that tell each other of peers: who is told of whom, who is believed, who proved that he can be dialled.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use libp2p::core::ConnectedPoint;
 use libp2p::swarm::ConnectionId;
@@ -18,7 +18,7 @@ use crate::engine::event::{LinkId, PeerKey, Source, TorrentId};
 use crate::net::address::{Reach, is_link_local, is_tcp, reach, reach_of};
 use crate::net::discovery::pex::{Neighbour, Outbox, Teller, Told};
 use crate::net::discovery::policy::is_believable;
-use crate::net::discovery::{Discovered, Voice};
+use crate::net::discovery::{Discovered, Voice, seconds_since_1970};
 use crate::net::transport::stays_on;
 
 /// Peers being dialled at once to see whether they can be.
@@ -230,13 +230,12 @@ impl NodeLoop {
         scope: Reach,
     ) -> BTreeMap<PeerId, Neighbour<'_>> {
         let Some(state) = self.torrents.get(&torrent) else { return BTreeMap::new() };
-        let pieces = state.active().map_or(u32::MAX, |active| active.metainfo.layout().piece_count());
         let now = self.now();
         let recent = state.parted.iter().filter(|(_, parted)| parted.is_recent(now));
         let parted = recent.map(|(&peer, parted)| (peer, &parted.record, true));
         let linked = self.links.values().filter(|other| other.torrent == torrent).filter_map(|other| {
             let record = other.exchange.as_ref()?.record.as_ref()?;
-            Some((other.peer, record, other.pieces >= pieces))
+            Some((other.peer, record, other.has.is_full()))
         });
         let tellable = parted
             .chain(linked)
@@ -258,7 +257,7 @@ impl NodeLoop {
         let pieces = active.metainfo.layout().piece_count();
         // A leech that completes hangs up before its last words are out.
         let nearly_all = pieces - (pieces / 16 + 8).min(pieces);
-        if entry.pieces >= nearly_all
+        if entry.has.count_ones() >= nearly_all
             && active.completed
             && let Some(record) = entry.exchange.and_then(|exchange| exchange.record)
         {
@@ -358,11 +357,6 @@ fn own_addresses(all: &[Multiaddr], scope: Reach) -> Vec<Multiaddr> {
     useful.sort_by_key(|address| std::cmp::Reverse(reach(address)));
     useful.truncate(RECORD_ADDRESSES);
     useful
-}
-
-/// Orders our records, and dates what is kept on disk.
-pub(super) fn seconds_since_1970() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
 #[cfg(test)]

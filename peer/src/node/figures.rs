@@ -5,23 +5,24 @@ use std::sync::atomic::Ordering;
 
 use super::NodeLoop;
 use super::autonomy::Sightings;
+use super::waiting::Lack;
 use crate::engine::event::{PeerKey, Source, TorrentId};
-use crate::handle::TorrentEvent;
+use crate::handle::{Role, TorrentEvent};
 use crate::metrics::{NodeFigures, TorrentFigures};
 
 impl NodeLoop {
     /// Tells everybody who follows a torrent how it stands.
     pub(super) fn tell_progress(&mut self) {
         let now = self.now();
-        let mut links = self.linked_peers();
+        let (mut links, mut lacks) = (self.linked_peers(), self.lacks());
         for (id, state) in &mut self.torrents {
-            let links = links.remove(id).unwrap_or_default();
+            let (links, lack) = (links.remove(id).unwrap_or_default(), lacks.remove(id).unwrap_or_default());
             state.figures.links.store(links.len() as u64, Ordering::Relaxed);
             if let Some(active) = state.active() {
                 let left = active.metainfo.layout().total_size().saturating_sub(active.bytes_done);
                 state.figures.left.store(left, Ordering::Relaxed);
             }
-            let progress = state.progress(now, &links);
+            let progress = state.progress(now, &links, lack);
             state.tell(TorrentEvent::Progress(progress));
         }
     }
@@ -29,9 +30,10 @@ impl NodeLoop {
     /// What the node is doing.
     pub(super) fn figures(&mut self) -> NodeFigures {
         let now = self.now();
-        let mut links = self.linked_peers();
+        let (mut links, mut lacks) = (self.linked_peers(), self.lacks());
         let torrents = self.torrents.iter_mut().filter_map(|(id, state)| {
-            let progress = state.progress(now, &links.remove(id).unwrap_or_default());
+            let (links, lack) = (links.remove(id).unwrap_or_default(), lacks.remove(id).unwrap_or_default());
+            let progress = state.progress(now, &links, lack);
             let mut known: BTreeMap<Source, usize> = BTreeMap::new();
             for source in state.known.values().map(Sightings::found_by) {
                 *known.entry(source).or_default() += 1;
@@ -50,6 +52,16 @@ impl NodeLoop {
             dialability: self.reachability.dialability(now),
             dht_nodes: self.dht_nodes(),
         }
+    }
+
+    /// What each download misses.
+    fn lacks(&self) -> BTreeMap<TorrentId, Lack> {
+        let downloads = self.torrents.iter().filter(|(_, state)| state.role == Role::Get);
+        let lacks = downloads.filter_map(|(&id, _)| {
+            let shown = self.links.values().filter(|entry| entry.torrent == id).map(|entry| &entry.has);
+            Some((id, Lack::new(self.engine.verified(id)?, shown)))
+        });
+        lacks.collect()
     }
 
     /// The linked peers of each torrent, and whether each wants something from us.

@@ -8,9 +8,11 @@ use libp2p::core::ConnectedPoint;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError};
 use libp2p::{Multiaddr, PeerId, Stream};
+use samara_proto::bitfield::Bitfield;
 use samara_proto::infohash::InfoHash;
 use samara_proto::layout::BlockRef;
 use samara_proto::moment::Moment;
+use tracing::Instrument;
 
 use super::autonomy::Sightings;
 use super::exchange::Exchange;
@@ -56,8 +58,8 @@ pub(super) struct LinkEntry {
     pub(super) direction: Direction,
     pub(super) connection: ConnectionId,
     pub(super) wants_us: bool,
-    /// Pieces it said it has.
-    pub(super) pieces: u32,
+    /// Pieces it said it has; all of them if it has everything, whatever it shows.
+    pub(super) has: Bitfield,
     /// Peers are exchanged on it.
     pub(super) exchange: Option<Exchange>,
 }
@@ -306,7 +308,8 @@ impl NodeLoop {
         let name = state.names.wire().next().expect("a torrent has a name");
         let (identity, work) = (self.handshake_id, self.work.sender.clone());
         tokio::spawn(async move {
-            let result = greet(stream, identity, name, Some(hosted)).await;
+            let shaking = greet(stream, identity, name, Some(hosted));
+            let result = shaking.instrument(tracing::trace_span!("greeting", peer = %id)).await;
             let (direction, torrent) = (Direction::Outbound, Some(torrent));
             let setup = Setup { peer: id, connection, direction, torrent, asked_for: None, result };
             // Fails only when the node is gone.
@@ -332,7 +335,8 @@ impl NodeLoop {
                 let known = directory.read().expect("no holder panics");
                 known.get(&name).map(|(_, hosted)| hosted.clone())
             };
-            let result = respond(stream, identity, lookup).await;
+            let shaking = respond(stream, identity, lookup);
+            let result = shaking.instrument(tracing::trace_span!("responding", %peer)).await;
             let (direction, torrent) = (Direction::Inbound, None);
             let setup = Setup { peer, connection, direction, torrent, asked_for, result };
             // Fails only when the node is gone.
@@ -406,8 +410,12 @@ impl NodeLoop {
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         let Phase::Active(active) = &state.phase else { return };
         let traits = established.traits();
+        let pieces = active.metainfo.layout().piece_count();
         // One that has everything may show it piece by piece.
-        let pieces = if established.remote.upload_only == Some(true) { u32::MAX } else { 0 };
+        let has = match established.remote.upload_only {
+            Some(true) => Bitfield::full(pieces),
+            _ => Bitfield::new(pieces),
+        };
         let (metainfo, store) = (active.metainfo.clone(), active.store.clone());
         if direction == Direction::Inbound {
             let sighting = || Sightings::new(Source::Incoming, now);
@@ -420,16 +428,8 @@ impl NodeLoop {
         let events = self.link_events.sender.clone();
         let running = Link::start(link, id, established, torrent_parts, exchanges, events);
         let exchange = running.exchanges_peers().then(Exchange::default);
-        let entry = LinkEntry {
-            link: running,
-            torrent,
-            peer,
-            direction,
-            connection,
-            wants_us: false,
-            pieces,
-            exchange,
-        };
+        let entry =
+            LinkEntry { link: running, torrent, peer, direction, connection, wants_us: false, has, exchange };
         self.judge_tellers(torrent, peer, true);
         self.links.insert(link, entry);
         self.drive(Input::Connected { torrent, peer, link, direction, traits });
@@ -450,9 +450,9 @@ impl NodeLoop {
                 match message {
                     PeerMessage::Interested => entry.wants_us = true,
                     PeerMessage::NotInterested => entry.wants_us = false,
-                    PeerMessage::HaveAll => entry.pieces = u32::MAX,
-                    PeerMessage::Bitfield(ref bits) => entry.pieces = bits.count_ones(),
-                    PeerMessage::Have(_) => entry.pieces = entry.pieces.saturating_add(1),
+                    PeerMessage::HaveAll => entry.has = Bitfield::full(entry.has.len()),
+                    PeerMessage::Bitfield(ref bits) => entry.has = bits.clone(),
+                    PeerMessage::Have(piece) => _ = entry.has.set(piece),
                     _ => {}
                 }
                 self.drive(Input::Received { link, message });

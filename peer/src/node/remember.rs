@@ -8,10 +8,9 @@ use samara_proto::infohash::InfoHashes;
 use tokio::task::JoinHandle;
 
 use super::NodeLoop;
-use super::exchange::seconds_since_1970;
 use crate::engine::event::{PeerKey, Source, TorrentId};
 use crate::net::discovery::cache::{self, CachedPeer};
-use crate::net::discovery::{Discovered, Voice};
+use crate::net::discovery::{Discovered, Voice, seconds_since_1970};
 
 /// Least time between two saves.
 const SAVE_GAP: Duration = Duration::from_secs(5);
@@ -142,12 +141,7 @@ impl NodeLoop {
 
     /// Where a torrent's peers are kept: under each name, because a link may carry only one.
     fn peer_files(&self, names: &InfoHashes) -> impl Iterator<Item = PathBuf> + use<> {
-        let folder = self.config.state_dir.as_ref().filter(|_| self.config.discovery.cache);
-        let folder = folder.map(|dir| dir.join("peers"));
-        let names = names.wire();
-        folder
-            .into_iter()
-            .zip([names])
-            .flat_map(|(folder, names)| names.map(move |name| folder.join(name.to_string())))
+        let state_dir = self.config.state_dir.as_ref().filter(|_| self.config.discovery.cache);
+        state_dir.map(|dir| cache::files(dir, names)).into_iter().flatten()
     }
 }

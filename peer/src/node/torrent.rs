@@ -17,6 +17,7 @@ use super::autonomy::{Assessment, Sightings, Trackers, assess};
 use super::dht::TorrentInDht;
 use super::exchange::Parted;
 use super::remember::Remembered;
+use super::waiting::Lack;
 use crate::disk::Store;
 use crate::engine::event::{PeerKey, Source};
 use crate::handle::{Progress, Role, TorrentEvent};
@@ -183,8 +184,9 @@ impl TorrentState {
         sums.into_iter().collect()
     }
 
-    /// The figures at `now`; `links` are the linked peers and whether each wants something from us.
-    pub(super) fn progress(&mut self, now: Moment, links: &[(PeerKey, bool)]) -> Progress {
+    /// The figures at `now`; `links` are the linked peers and whether each wants something from us, `lack` what a
+    /// download misses.
+    pub(super) fn progress(&mut self, now: Moment, links: &[(PeerKey, bool)], lack: Lack) -> Progress {
         let uploaded = self.figures.uploaded.load(Ordering::Relaxed);
         let downloaded = self.figures.downloaded.load(Ordering::Relaxed);
         self.rates.update(Instant::now(), downloaded, uploaded);
@@ -195,8 +197,8 @@ impl TorrentState {
         Progress {
             bytes_done,
             bytes_total,
-            down_rate: self.rates.down as u64,
-            up_rate: self.rates.up as u64,
+            down_rate: self.rates.down.get(),
+            up_rate: self.rates.up.get(),
             bytes_received: downloaded,
             bytes_sent: uploaded,
             peers: links.len(),
@@ -206,6 +208,8 @@ impl TorrentState {
             why,
             named_by,
             live_peers,
+            waiting: lack.waits_for(links.len(), self.rates.down.quiet),
+            pieces_unseen: lack.unseen,
         }
     }
 
@@ -235,30 +239,62 @@ pub(super) fn content_bytes(layout: &Layout, piece: PieceIndex) -> u64 {
 /// Smoothed transfer rates in bytes a second.
 pub(super) struct Rates {
     at: Instant,
-    down_total: u64,
-    up_total: u64,
-    down: f64,
-    up: f64,
+    down: Rate,
+    up: Rate,
 }
 
 impl Rates {
-    /// How fast old rates are forgotten.
-    const MEMORY: Duration = Duration::from_secs(3);
+    /// Less time than this cannot be measured well enough to divide by.
+    const LEAST: Duration = Duration::from_millis(1);
 
     pub(super) fn new(now: Instant) -> Self {
-        Self { at: now, down_total: 0, up_total: 0, down: 0.0, up: 0.0 }
+        Self { at: now, down: Rate::default(), up: Rate::default() }
     }
 
     fn update(&mut self, now: Instant, down_total: u64, up_total: u64) {
-        let elapsed = now.duration_since(self.at).as_secs_f64();
-        if elapsed < 0.05 {
+        let elapsed = now.duration_since(self.at);
+        if elapsed < Self::LEAST {
             return;
         }
-        let keep = (-elapsed / Self::MEMORY.as_secs_f64()).exp();
-        let smooth = |old: f64, bytes: u64| old * keep + bytes as f64 / elapsed * (1.0 - keep);
-        self.down = smooth(self.down, down_total.saturating_sub(self.down_total));
-        self.up = smooth(self.up, up_total.saturating_sub(self.up_total));
-        (self.at, self.down_total, self.up_total) = (now, down_total, up_total);
+        self.down.update(elapsed, down_total);
+        self.up.update(elapsed, up_total);
+        self.at = now;
+    }
+}
+
+/// A smoothed rate in one direction.
+#[derive(Default)]
+struct Rate {
+    total: u64,
+    /// Bytes a second, the latest counting most, times `weight`.
+    weighted: f64,
+    /// Grows towards 1 with the time measured: the first second is not averaged with the silence before it.
+    weight: f64,
+    /// How long nothing has moved.
+    quiet: Duration,
+}
+
+impl Rate {
+    /// How fast old rates are forgotten.
+    const MEMORY: Duration = Duration::from_secs(3);
+    /// A silence after which measuring begins anew.
+    const PAUSE: Duration = Duration::from_secs(5);
+
+    fn update(&mut self, elapsed: Duration, total: u64) {
+        let bytes = total.saturating_sub(self.total);
+        self.total = total;
+        self.quiet = if bytes > 0 { Duration::ZERO } else { self.quiet + elapsed };
+        if self.quiet >= Self::PAUSE || (bytes == 0 && self.weight == 0.0) {
+            (self.weighted, self.weight) = (0.0, 0.0);
+            return;
+        }
+        let keep = (-elapsed.as_secs_f64() / Self::MEMORY.as_secs_f64()).exp();
+        self.weighted = self.weighted * keep + bytes as f64 / elapsed.as_secs_f64() * (1.0 - keep);
+        self.weight = self.weight * keep + (1.0 - keep);
+    }
+
+    fn get(&self) -> u64 {
+        if self.weight > 0.0 { (self.weighted / self.weight) as u64 } else { 0 }
     }
 }
 
@@ -284,6 +320,21 @@ fn crowded_out(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_young_rate_is_that_of_its_own_time_and_a_stopped_one_is_zero() {
+        let mut rate = Rate::default();
+        let second = Duration::from_secs(1);
+        (0..30).for_each(|_| rate.update(second, 0));
+        rate.update(second, 1000);
+        assert_eq!(rate.get(), 1000);
+        rate.update(second, 2000);
+        assert_eq!(rate.get(), 1000);
+        rate.update(second, 2000);
+        assert!((1..1000).contains(&rate.get()));
+        (0..4).for_each(|_| rate.update(second, 2000));
+        assert_eq!((rate.get(), rate.quiet), (0, 5 * second));
+    }
 
     #[test]
     fn whoever_names_thousands_crowds_out_his_own_and_nobody_else_s() {

@@ -11,6 +11,7 @@ use samara_proto::infohash::InfoHashes;
 use samara_proto::metainfo::Metainfo;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use super::autonomy::Sightings;
 use super::dht::TorrentInDht;
@@ -277,7 +278,9 @@ impl NodeLoop {
             partial: fetching.partial.clone(),
             large: fetching.large.clone(),
         };
-        let ask = question.ask(stream, self.handshake_id);
+        let id = self.peers.id(peer).map(tracing::field::display);
+        let ask =
+            question.ask(stream, self.handshake_id).instrument(tracing::trace_span!("asking", peer = id));
         let work = self.work.sender.clone();
         fetching.tasks.spawn(async move {
             // Fails only when the node is gone.
@@ -331,6 +334,8 @@ impl NodeLoop {
             Err(error) => return self.fail(torrent, error.to_string()),
             Ok(()) => {}
         }
+        // What took less than a tick has not been told of yet.
+        self.tell_progress();
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         let Some(active) = state.active() else { return };
         let bytes = active.metainfo.layout().total_size();

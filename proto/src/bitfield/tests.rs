@@ -72,6 +72,9 @@ proptest! {
         prop_assert_eq!(own.count_ones() as usize, ours.len());
         prop_assert_eq!(own.is_full(), own == Bitfield::full(len));
         prop_assert_eq!(own.any_not_in(&other), ours.difference(&theirs).next().is_some());
+        let mut both = own;
+        both.set_all_of(&other);
+        prop_assert_eq!(both, build(len, &ours.union(&theirs).copied().collect()));
     }
 
     #[test]

@@ -124,6 +124,10 @@ fn a_seed_of_damaged_content_says_so_and_serves_the_rest() {
     let out = scene.path("out");
     let mut leech = scene.get("leech", &torrent, &out, &["--peer", &address]);
     leech.wait_until("all but one piece", TRANSFER, |event| event["bytes_done"] == 3_000_000 - 16 * 1024);
+    let stalled = leech.wait_until("a word of what it waits for", PROMPT, |event| {
+        event["waiting_for"] == "pieces" && event["pieces_unseen"] == 1
+    });
+    assert_eq!(stalled["peers"], 1);
     assert!(leech.is_running(), "it waits for the last piece");
     let fetched = std::fs::read(out.join("small.bin.part")).unwrap();
     let different = whole.iter().zip(&fetched).filter(|(a, b)| a != b && **b != 0).count();
@@ -168,6 +172,23 @@ fn a_piece_that_changed_under_a_seed_is_not_served_and_comes_from_another() {
         event["event"] == "complete" || event["bytes_done"] == 8_000_000
     });
     finish_after(leech, &theirs, &out.join("large.bin"));
+}
+
+#[test]
+fn a_piece_that_a_seed_lost_is_given_once_its_file_is_put_back() {
+    let scene = Scene::new();
+    let file = scene.path("small.bin");
+    write_file(&file, 3_000_000, 13).unwrap();
+    let torrent = path_text(&scene.create(&file, "hybrid", &["--piece-length", "16KiB"]));
+    let data = path_text(file.parent().unwrap());
+    let mut seed = scene.seed("seed", &[&torrent, "--data", &data]);
+    damage(&file, 1_500_000);
+    let out = scene.path("out");
+    let mut leech = scene.get("leech", &torrent, &out, &["--peer", &seed.addresses[0]]);
+    seed.process.wait_for("warning", TRANSFER);
+    leech.wait_until("a word of what it waits for", TRANSFER, |event| event["waiting_for"] == "turn");
+    damage(&file, 1_500_000);
+    finish(leech, &file, &out.join("small.bin"));
 }
 
 #[test]

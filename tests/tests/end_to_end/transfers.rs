@@ -61,6 +61,43 @@ fn a_peer_named_on_the_command_line_is_enough() {
     assert!(tcp && quic, "it listens on both transports: {:?}", seed.addresses);
 }
 
+#[test]
+fn a_transfer_of_less_than_a_second_ends_with_its_own_rate() {
+    let scene = Scene::new();
+    let file = scene.path("small.bin");
+    write_file(&file, 5_000_000, 4).unwrap();
+    let seed = scene.seed("seed", &[&path_text(&file)]);
+    let mut leech = scene.get("leech", &seed.magnet, &scene.path("out"), &[]);
+    let complete = leech.wait_for("complete", TRANSFER);
+    let last =
+        leech.events().iter().rfind(|event| event["event"] == "progress" && event["bytes_done"] == 5_000_000);
+    let rate = last.and_then(|event| event["down_rate"].as_u64()).expect("figures of the whole");
+    let average = 5_000_000.0 / complete["seconds"].as_f64().unwrap();
+    // Connecting is no part of it, so that it may be faster than the average; some of it may be one tick's.
+    assert!(rate as f64 > 0.5 * average, "{rate} bytes a second, {average} on average");
+}
+
+#[test]
+fn the_third_v_shows_every_message_without_its_content_and_the_second_none() {
+    let scene = Scene::new();
+    let file = scene.path("small.bin");
+    write_file(&file, 100_000, 5).unwrap();
+    let torrent = path_text(&scene.create(&file, "v2", &["--piece-length", "16KiB"]));
+    let data = path_text(file.parent().unwrap());
+    let seed = scene.seed("seed", &[&torrent, "--data", &data]);
+    let logged = |flag: &str| {
+        let out = scene.path(flag);
+        let mut leech = scene.get(flag, &torrent, &out, &["--peer", &seed.addresses[0], flag]);
+        assert_eq!(leech.wait_exit(TRANSFER), 0, "{}", leech.story());
+        leech.standard_error()
+    };
+    let count = |log: &str, what: &str| log.matches(what).count();
+    let every = logged("-vvv");
+    let blocks = [count(&every, "out request "), count(&every, "in piece ")];
+    assert!(blocks.iter().all(|&blocks| blocks >= 7) && every.contains("in unchoke"), "{blocks:?}\n{every}");
+    assert_eq!(count(&logged("-vv"), "in piece "), 0);
+}
+
 fn a_folder_arrives(format: &str) {
     let scene = Scene::new();
     let tracker = scene.tracker();
@@ -155,4 +192,22 @@ fn the_demo_tells_its_story() {
     let told = samara_tests::process::run(&scene.state("demo"), &["demo", "--size", "16MiB"], TRANSFER);
     assert_eq!(told.code, 0, "{}\n{}", told.stdout, told.stderr);
     assert!(told.stdout.contains("tracker"), "{}", told.stdout);
+}
+
+#[test]
+fn every_event_of_the_demo_s_nodes_names_its_node() {
+    let scene = Scene::new();
+    let args = ["demo", "--size", "16MiB", "--json"];
+    let told = samara_tests::process::run(&scene.state("demo"), &args, TRANSFER);
+    assert_eq!(told.code, 0, "{}\n{}", told.stdout, told.stderr);
+    let mut completed = Vec::new();
+    for line in told.stdout.lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        let is_of_no_node = event["event"] == "created" || event["protocol"] == "http";
+        assert!(is_of_no_node || event["node"].is_string(), "{event}");
+        if event["event"] == "complete" {
+            completed.push(event["node"].as_str().unwrap().to_owned());
+        }
+    }
+    assert_eq!(completed, ["seed", "leech 1", "leech 2", "leech 3", "leech 4"]);
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use libp2p::PeerId;
 use samara_proto::infohash::InfoHashes;
-use samara_proto::metainfo::Metainfo;
 use tokio::sync::watch;
 use tokio::time::{interval, timeout};
 
@@ -14,6 +13,7 @@ use super::super::bars::Bar;
 use super::super::events::{self, Event, Which};
 use super::super::failure::Failure;
 use super::super::output::Output;
+use super::super::setup;
 use super::{FILE_NAME, LOCALHOST};
 use crate::engine::event::Source;
 use crate::handle::{AddOptions, Node, NodeConfig, Role, Stage, Torrent, TorrentEvent, TorrentSource};
@@ -74,6 +74,10 @@ impl Member {
         let node = Node::start(config)
             .await
             .map_err(|error| Failure::failed(format!("cannot start a node: {error}")))?;
+        for address in node.addresses() {
+            let (protocol, address) = (setup::protocol(&address), address.to_string());
+            output.event(&Event::Listening { protocol, address, node: Some(name) });
+        }
         let options = AddOptions { root: folder.to_owned(), trackers: Vec::new(), peers: Vec::new(), role };
         let torrent = node
             .add(source, options)
@@ -114,7 +118,7 @@ async fn follow(
     bar: Option<Bar>,
 ) {
     let mut bar = bar;
-    let mut which = Which { name: FILE_NAME.to_owned(), hashes: torrent.names().into() };
+    let mut which = of(name, FILE_NAME, torrent.names());
     let mut total = 0;
     let mut look = interval(LOOK_INTERVAL);
     loop {
@@ -133,7 +137,7 @@ async fn follow(
             None => return,
             Some(TorrentEvent::Metainfo(metainfo)) => {
                 total = metainfo.layout().total_size();
-                which = of(&metainfo);
+                which = of(name, metainfo.name(), metainfo.info_hashes());
             }
             Some(TorrentEvent::Ready { .. }) => state.send_modify(|state| state.is_ready = true),
             Some(TorrentEvent::Linked { peer, source }) => {
@@ -171,7 +175,7 @@ async fn follow(
                 bar = None;
                 state.send_modify(|state| state.complete = Some(Completed { bytes, elapsed, peers }));
             }
-            Some(TorrentEvent::Warning(message)) => output.warn(format_args!("{name}: {message}")),
+            Some(TorrentEvent::Warning(message)) => output.warn_of(name, message),
             Some(TorrentEvent::Failed(message)) => {
                 state.send_modify(|state| state.failure = Some(message));
                 return;
@@ -181,7 +185,6 @@ async fn follow(
     }
 }
 
-fn of(metainfo: &Metainfo) -> Which {
-    let hashes: InfoHashes = metainfo.info_hashes();
-    Which { name: metainfo.name().to_owned(), hashes: hashes.into() }
+fn of(node: &'static str, torrent: &str, hashes: InfoHashes) -> Which {
+    Which { node: Some(node), ..Which::new(torrent, hashes) }
 }

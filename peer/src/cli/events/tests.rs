@@ -9,7 +9,7 @@ fn hashes() -> Hashes {
 }
 
 fn which() -> Which {
-    Which { name: "big.bin".into(), hashes: hashes() }
+    Which { node: None, name: "big.bin".into(), hashes: hashes() }
 }
 
 #[track_caller]
@@ -20,7 +20,7 @@ fn check(event: Event, expected: Value) {
 #[test]
 fn listening_has_the_contract_s_fields() {
     check(
-        Event::Listening { protocol: "http", address: "127.0.0.1:6969".into() },
+        Event::Listening { protocol: "http", address: "127.0.0.1:6969".into(), node: None },
         json!({"event": "listening", "protocol": "http", "address": "127.0.0.1:6969"}),
     );
 }
@@ -42,6 +42,7 @@ fn seeding_has_the_contract_s_fields() {
             torrent: "a.torrent".into(),
             hashes: hashes(),
             addresses: vec!["/ip4/127.0.0.1/tcp/1".into()],
+            node: None,
         },
         json!({"event": "seeding", "name": "a", "magnet": "magnet:?xt=urn:btih:11", "torrent": "a.torrent",
                "infohash_v1": "11", "infohash_v2": null, "addresses": ["/ip4/127.0.0.1/tcp/1"]}),
@@ -64,13 +65,16 @@ fn progress_has_the_contract_s_fields() {
         why: String::new(),
         named_by: vec![(Source::Pex, 4), (Source::Dht, 1)],
         live_peers: 6,
+        waiting: Some(Waiting::ForPieces),
+        pieces_unseen: 8,
     };
     check(
         Event::progress(which(), &progress),
         json!({"event": "progress", "name": "big.bin", "infohash_v1": "11", "infohash_v2": null,
                "bytes_done": 1, "bytes_total": 2, "down_rate": 3, "up_rate": 4,
                "bytes_received": 6, "bytes_sent": 7, "peers": 5,
-               "stage": "assisted", "autonomy": 0.5, "named_by": {"pex": 4, "dht": 1}, "live_peers": 6}),
+               "stage": "assisted", "autonomy": 0.5, "named_by": {"pex": 4, "dht": 1}, "live_peers": 6,
+               "waiting_for": "pieces", "pieces_unseen": 8}),
     );
 }
 
@@ -80,6 +84,19 @@ fn a_linked_peer_is_told_with_its_source() {
         Event::Linked { which: which(), peer: "12D3Koo".into(), source: "dht" },
         json!({"event": "linked", "name": "big.bin", "infohash_v1": "11", "infohash_v2": null,
                "peer": "12D3Koo", "source": "dht"}),
+    );
+}
+
+#[test]
+fn an_event_of_a_demo_names_its_node_too() {
+    check(
+        Event::Linked {
+            which: Which { node: Some("leech 1"), ..which() },
+            peer: "12D3Koo".into(),
+            source: "dht",
+        },
+        json!({"event": "linked", "node": "leech 1", "name": "big.bin", "infohash_v1": "11",
+               "infohash_v2": null, "peer": "12D3Koo", "source": "dht"}),
     );
 }
 
@@ -122,7 +139,7 @@ fn complete_has_the_contract_s_fields() {
 
 #[test]
 fn warning_and_error_carry_a_message() {
-    check(Event::Warning { message: "w".into() }, json!({"event": "warning", "message": "w"}));
+    check(Event::Warning { message: "w".into(), node: None }, json!({"event": "warning", "message": "w"}));
     check(Event::Error { message: "e".into() }, json!({"event": "error", "message": "e"}));
 }
 

@@ -48,6 +48,30 @@ async fn a_removed_replaced_or_shortened_file_is_noticed() {
     }
 }
 
+#[tokio::test]
+async fn what_a_seed_lost_is_shared_again_once_it_is_put_back() {
+    for change in [damage, remove] {
+        let source = Source::single();
+        let mut seed = seed(&source).await;
+        let path = source.root().join("content.bin");
+        let good = fs::read(&path).unwrap();
+        change(&path);
+        let block = source.metainfo.layout().block(PieceIndex(1), 0);
+        let lost = until_changed(&mut seed, block).await;
+        fs::write(&path, good).unwrap();
+        for piece in lost {
+            match seed.next().await {
+                StoreEvent::Checked { piece: again, verdict } => {
+                    assert_eq!((again, verdict), (piece, Verdict::Good));
+                }
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+        source.read(&seed.store, block).await;
+        assert!(seed.store.verified().is_full());
+    }
+}
+
 fn remove(path: &Path) {
     fs::remove_file(path).unwrap();
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use libp2p::{Multiaddr, PeerId};
 use samara_proto::bencode::{self, Limits};
+use samara_proto::infohash::InfoHashes;
 use samara_proto::limits::{ADDRESS_BYTES, RECORD_ADDRESSES};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -32,6 +33,12 @@ pub struct CachedPeer {
     pub addresses: Vec<Multiaddr>,
     /// When it was last linked, in seconds since 1970.
     pub seen_secs: u64,
+}
+
+/// Where the peers of a torrent are kept: under each of its names, because a link may carry only one.
+pub fn files(state_dir: &Path, names: &InfoHashes) -> impl Iterator<Item = PathBuf> + use<> {
+    let folder = state_dir.join("peers");
+    names.wire().map(move |name| folder.join(name.to_string()))
 }
 
 /// Reads the peers kept at `path` that are not too old at `now_secs`. A file that is missing or damaged, or

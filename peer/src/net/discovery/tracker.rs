@@ -27,7 +27,7 @@ pub use client::{Client, ClientError};
 pub use tiers::{Tiers, Tracker, TrackerKey};
 
 use super::policy::is_believable;
-use super::{Discovered, Voice};
+use super::{Discovered, Voice, seconds_since_1970};
 use crate::engine::event::{Source, TorrentId};
 use crate::net::address::{Reach, is_link_local, reach, reach_of};
 use pace::{Pace, RETRY_MAX, retry_wait};
@@ -443,11 +443,6 @@ fn addresses_for(url: &str, all: &[Multiaddr]) -> Vec<Multiaddr> {
 fn is_this_machine(host: &str) -> bool {
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
-/// Orders our records; later ones replace earlier ones at the tracker, over restarts too.
-fn seconds_since_1970() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use samara_proto::wire::codec::{CodecError, FrameLimits, PieceHeader, check_head
 use samara_proto::wire::message::{Message, id};
 use thiserror::Error;
 
+use super::trace;
+
 /// Bytes asked of the transport at once: four full frames of the muxer.
 const READ_BUFFER: usize = 256 << 10;
 /// A body is allocated in steps of this many bytes, as its bytes come.
@@ -72,6 +74,7 @@ impl<R: AsyncRead + Unpin> WireReader<R> {
     ) -> Result<Incoming, ReadError> {
         let length = frame_length(self.array().await?, limits)?;
         if length == 0 {
+            trace::received(&Message::KeepAlive);
             return Ok(Incoming::Message(Message::KeepAlive));
         }
         let [kind] = self.array().await?;
@@ -81,7 +84,9 @@ impl<R: AsyncRead + Unpin> WireReader<R> {
         }
         let mut body = vec![kind];
         self.append(&mut body, length as usize - 1).await?;
-        Ok(Incoming::Message(Message::decode(&body, limits)?))
+        let message = Message::decode(&body, limits)?;
+        trace::received(&message);
+        Ok(Incoming::Message(message))
     }
 
     async fn block(
@@ -93,10 +98,12 @@ impl<R: AsyncRead + Unpin> WireReader<R> {
         let block = BlockRef { piece: header.piece, begin: header.begin, length: header.length };
         if !awaits(block) {
             self.skip(block.length as usize).await?;
+            trace::block_received(block);
             return Ok(Incoming::Unexpected(block));
         }
         let mut data = Vec::new();
         self.append(&mut data, block.length as usize).await?;
+        trace::block_received(block);
         Ok(Incoming::Block(block, Bytes::from(data)))
     }
 
@@ -167,11 +174,13 @@ impl<W: AsyncWrite + Unpin> WireWriter<W> {
 
     /// Appends a message.
     pub fn push(&mut self, message: &Message) {
+        trace::written(message);
         message.encode(&mut self.pending);
     }
 
     /// Appends a block.
     pub fn push_block(&mut self, block: BlockRef, data: &[u8]) {
+        trace::block_written(block);
         let header = PieceHeader { piece: block.piece, begin: block.begin, length: block.length };
         self.pending.extend_from_slice(&header.encode());
         self.pending.extend_from_slice(data);

@@ -20,8 +20,9 @@ use crate::disk::StoreError;
 
 /// A keep-alive is sent after this much silence of ours; remotes hang up after two minutes (BEP 3).
 const KEEP_ALIVE: Duration = Duration::from_secs(100);
-/// Gathered bytes that are handed to the transport without waiting for more.
-const WRITE_SIZE: usize = 128 << 10;
+/// Gathered bytes that are handed to the transport without waiting for more: two blocks, no more than a slow link
+/// should have behind a message that comes now.
+const WRITE_SIZE: usize = 32 << 10;
 
 /// Writes until the stream fails or the node lets go of the link.
 pub(super) async fn run(mut writer: WireWriter, shared: Arc<Shared>, mut orders: mpsc::Receiver<Order>) {

@@ -23,11 +23,22 @@ pub(super) struct Buffered<S> {
     /// Gathered bytes; those before `written` have left.
     gathered: Vec<u8>,
     written: usize,
+    /// The socket took no more at the last try: until it does nothing further is gathered, which would only
+    /// wait here.
+    is_full: bool,
 }
 
 impl<S> Buffered<S> {
     pub(super) fn new(inner: S) -> Self {
-        Self { inner, read: Box::default(), start: 0, end: 0, gathered: Vec::new(), written: 0 }
+        Self {
+            inner,
+            read: Box::default(),
+            start: 0,
+            end: 0,
+            gathered: Vec::new(),
+            written: 0,
+            is_full: false,
+        }
     }
 }
 
@@ -57,7 +68,9 @@ impl<S: AsyncWrite + Unpin> Buffered<S> {
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.gathered.len() {
             let rest = &self.gathered[self.written..];
-            match ready!(Pin::new(&mut self.inner).poll_write(cx, rest))? {
+            let taken = Pin::new(&mut self.inner).poll_write(cx, rest);
+            self.is_full = taken.is_pending();
+            match ready!(taken)? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 count => self.written += count,
             }
@@ -71,7 +84,7 @@ impl<S: AsyncWrite + Unpin> Buffered<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Buffered<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.gathered.len() >= GATHERED {
+        if this.is_full || this.gathered.len() >= GATHERED {
             ready!(this.poll_drain(cx))?;
         }
         let taken = bytes.len().min(GATHERED);
@@ -107,6 +120,35 @@ mod tests {
         assert!(stream.inner.get_ref().is_empty());
         block_on(stream.flush()).expect("memory takes it");
         assert_eq!(stream.inner.get_ref(), b"headerbody");
+    }
+
+    /// A socket that takes some bytes and then no more.
+    struct Full(usize);
+
+    impl AsyncWrite for Full {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            let taken = bytes.len().min(std::mem::take(&mut self.get_mut().0));
+            if taken > 0 { Poll::Ready(Ok(taken)) } else { Poll::Pending }
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn nothing_more_is_gathered_while_the_socket_is_full() {
+        let mut stream = Buffered::new(Full(1000));
+        let cx = &mut Context::from_waker(std::task::Waker::noop());
+        assert!(Pin::new(&mut stream).poll_write(cx, &[0; 1500]).is_ready());
+        assert!(Pin::new(&mut stream).poll_flush(cx).is_pending());
+        assert!(Pin::new(&mut stream).poll_write(cx, &[0; 10]).is_pending());
+        stream.inner.0 = 1000;
+        assert!(Pin::new(&mut stream).poll_write(cx, &[0; 10]).is_ready());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::future::{Ready, ready};
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready as try_ready};
 
 use futures::io::{AsyncRead, AsyncWrite};
@@ -14,9 +15,8 @@ use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
 use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo};
 use yamux::{Connection, ConnectionError, Mode};
 
-/// Content of one frame: four full TLS records, and below the size from which allocators go to the
-/// system for each.
-const FRAME: usize = 64 << 10;
+use super::gate::{Above, Below, Gate, LONGEST_FRAME};
+
 /// Streams on one connection: one for each shared torrent and a few for libp2p itself.
 const STREAMS: usize = 64;
 /// Bytes a remote may have under way to us on one connection: 80 ms at a gigabyte a second, 5 s at
@@ -34,8 +34,11 @@ impl Yamux {
         let mut config = yamux::Config::default();
         config.set_max_num_streams(STREAMS);
         config.set_max_connection_receive_window(Some(RECEIVE_WINDOW));
-        config.set_split_send_size(FRAME);
-        Muxer { connection: Connection::new(socket, config, mode), waiting: VecDeque::new(), waker: None }
+        config.set_split_send_size(LONGEST_FRAME);
+        let gate = Gate::new();
+        let below = Below::new(socket, gate.clone());
+        let connection = Connection::new(below, config, mode);
+        Muxer { connection, gate, waiting: VecDeque::new(), waker: None }
     }
 }
 
@@ -68,29 +71,44 @@ impl<S: AsyncRead + AsyncWrite + Unpin> OutboundConnectionUpgrade<S> for Yamux {
     }
 }
 
+/// One stream of a connection.
+type Substream = Above<yamux::Stream>;
+
 /// A multiplexed connection.
 pub(super) struct Muxer<S> {
-    connection: Connection<S>,
+    connection: Connection<Below<S>>,
+    gate: Arc<Gate>,
     /// Streams that came up while the connection was driven for others' sake.
-    waiting: VecDeque<yamux::Stream>,
+    waiting: VecDeque<Substream>,
     waker: Option<Waker>,
+}
+
+impl<S> Muxer<S> {
+    fn gated(&self, stream: yamux::Stream) -> Substream {
+        Above::new(stream, self.gate.clone())
+    }
+}
+
+/// Nothing comes out any more.
+impl<S> Drop for Muxer<S> {
+    fn drop(&mut self) {
+        self.gate.open();
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Muxer<S> {
     /// Drives all streams; yamux has no other way than to ask for the next inbound one.
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<yamux::Stream, ConnectionError>> {
-        self.connection.poll_next_inbound(cx).map(|next| next.unwrap_or(Err(ConnectionError::Closed)))
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Substream, ConnectionError>> {
+        let next = self.connection.poll_next_inbound(cx);
+        next.map(|next| next.unwrap_or(Err(ConnectionError::Closed)).map(|stream| self.gated(stream)))
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> StreamMuxer for Muxer<S> {
-    type Substream = yamux::Stream;
+    type Substream = Substream;
     type Error = ConnectionError;
 
-    fn poll_inbound(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<yamux::Stream, ConnectionError>> {
+    fn poll_inbound(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Substream, ConnectionError>> {
         let this = self.get_mut();
         if let Some(stream) = this.waiting.pop_front() {
             return Poll::Ready(Ok(stream));
@@ -102,11 +120,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> StreamMuxer for Muxer<S> {
         next
     }
 
-    fn poll_outbound(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<yamux::Stream, ConnectionError>> {
-        self.get_mut().connection.poll_new_outbound(cx)
+    fn poll_outbound(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Substream, ConnectionError>> {
+        let this = self.get_mut();
+        this.connection.poll_new_outbound(cx).map_ok(|stream| this.gated(stream))
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {

@@ -27,6 +27,8 @@ use rustls::{
 
 /// The name by which the libp2p TLS specification tells its handshakes apart.
 const ALPN: &[u8] = b"libp2p";
+/// Content of the longest TLS record (RFC 8446, section 5.1).
+const RECORD: usize = 16 << 10;
 
 /// Signature schemes accepted in a remote's certificate, most preferred first.
 const SCHEMES: [SignatureScheme; 6] = [
@@ -102,7 +104,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> InboundConnectionUpgrad
 
     fn upgrade_inbound(self, socket: S, _: Self::Info) -> Self::Future {
         async move {
-            let stream = TlsStream::from(TlsAcceptor::from(self.server).accept(socket).await?);
+            let mut stream = TlsStream::from(TlsAcceptor::from(self.server).accept(socket).await?);
+            bound(&mut stream);
             Ok((remote_id(&stream)?, stream))
         }
         .boxed()
@@ -118,10 +121,19 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> OutboundConnectionUpgra
         async move {
             // An address in place of a name keeps the client from sending one, as the specification wants.
             let nobody = ServerName::from(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-            let stream = TlsStream::from(TlsConnector::from(self.client).connect(nobody, socket).await?);
+            let mut stream = TlsStream::from(TlsConnector::from(self.client).connect(nobody, socket).await?);
+            bound(&mut stream);
             Ok((remote_id(&stream)?, stream))
         }
         .boxed()
+    }
+}
+
+/// Encrypts no more ahead of the socket than a record.
+fn bound<S>(stream: &mut TlsStream<S>) {
+    match stream {
+        TlsStream::Client(stream) => stream.get_mut().1.set_buffer_limit(Some(RECORD)),
+        TlsStream::Server(stream) => stream.get_mut().1.set_buffer_limit(Some(RECORD)),
     }
 }
 

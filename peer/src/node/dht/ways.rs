@@ -9,8 +9,8 @@ use samara_proto::moment::Moment;
 
 use crate::engine::event::Source;
 use crate::net::discovery::cache::{self, CachedPeer};
+use crate::net::discovery::seconds_since_1970;
 use crate::node::NodeLoop;
-use crate::node::exchange::seconds_since_1970;
 use crate::node::peers::named_peer;
 
 /// With fewer nodes in the routing table the ways in are tried.

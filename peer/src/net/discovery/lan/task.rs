@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{self, SocketAddr};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use libp2p::{Multiaddr, PeerId};
 use rand_chacha::ChaCha8Rng;
@@ -25,6 +25,7 @@ use super::socket;
 use super::timetable::{Due, Timetable};
 use super::{LanConfig, LanEvent};
 use crate::net::discovery::policy::Endpoint;
+use crate::net::discovery::seconds_since_1970;
 
 /// How often it is looked where there is a network, and who was not heard for too long.
 const LOOK: Duration = Duration::from_secs(15);
@@ -305,8 +306,4 @@ async fn listen(place: Place, ear: UdpSocket, packets: mpsc::Sender<Packet>) {
             }
         }
     }
-}
-
-fn seconds_since_1970() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
