@@ -133,6 +133,10 @@ pub struct Progress {
     pub waiting: Option<Waiting>,
     /// Missing pieces that no linked peer has.
     pub pieces_unseen: u32,
+    /// Peers known of, linked or not.
+    pub found_peers: usize,
+    /// Connected peers that are being asked what the torrent is, while that is not known.
+    pub asked_peers: usize,
 }
 
 /// What a download waits for.
@@ -447,7 +451,7 @@ fn listen_on(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Result<Listen
 }
 
 /// What the system said; the layers of the transport around it say nothing.
-fn innermost_cause(error: &dyn std::error::Error) -> String {
+pub(crate) fn innermost_cause(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.last().map_or_else(String::new, ToString::to_string)
 }

@@ -14,6 +14,7 @@ mod reach;
 mod remember;
 mod torrent;
 mod torrents;
+mod unreached;
 mod waiting;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -467,7 +468,7 @@ impl NodeLoop {
                 tracing::debug!(?peer_id, %error, "dialling failed");
                 self.note_probe_failed(connection_id);
                 if let Some(peer) = peer_id {
-                    self.on_dial_failed(peer, connection_id);
+                    self.on_dial_failed(peer, connection_id, &error);
                 }
             }
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener has trouble"),

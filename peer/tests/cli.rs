@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -303,6 +304,32 @@ fn an_interrupted_get_says_so_last_and_promises_nothing_that_is_not_there() {
     assert_eq!(last["event"], "error");
     assert_eq!(last["message"], "interrupted");
     assert_exit(&child.wait_with_output().unwrap(), 130);
+}
+
+#[test]
+fn whoever_waits_for_a_torrent_s_description_is_told_what_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = "magnet:?xt=urn:btih:0123456789abcdef0123456789abcdef01234567";
+    // Nobody listens on a reserved port.
+    let peer = "/ip4/127.0.0.1/tcp/1/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
+    let mut child = Command::new(env!("CARGO_BIN_EXE_samara"))
+        .current_dir(dir.path())
+        .env("XDG_STATE_HOME", dir.path().join("state"))
+        .args(["get", link, "--peer", peer, "--bind", "127.0.0.1", "--discovery", "cache"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let (sender, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || lines.for_each(|line| _ = sender.send(line)));
+    for expected in
+        ["12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA: /ip4/127.0.0.1/tcp/1: ", "1 found"]
+    {
+        let line = told.recv_timeout(Duration::from_secs(30)).unwrap();
+        assert!(line.contains(expected), "{line}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::NodeLoop;
 use super::autonomy::Sightings;
+use super::torrent::Phase;
 use super::waiting::Lack;
 use crate::engine::event::{PeerKey, Source, TorrentId};
 use crate::handle::{Role, TorrentEvent};
@@ -22,7 +23,11 @@ impl NodeLoop {
                 let left = active.metainfo.layout().total_size().saturating_sub(active.bytes_done);
                 state.figures.left.store(left, Ordering::Relaxed);
             }
-            let progress = state.progress(now, &links, lack);
+            let mut progress = state.progress(now, &links, lack);
+            if let Phase::Fetching(fetching) = &state.phase {
+                let ids = fetching.asking.iter().filter_map(|&peer| self.peers.id(peer));
+                progress.asked_peers = ids.filter(|id| self.swarm.behaviour().wire.is_connected(id)).count();
+            }
             state.tell(TorrentEvent::Progress(progress));
         }
     }

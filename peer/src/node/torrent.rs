@@ -85,6 +85,8 @@ pub(super) struct TorrentState {
     pub(super) phase: Phase,
     /// Everybody known to take part, and which sources named them when.
     pub(super) known: BTreeMap<PeerKey, Sightings>,
+    /// Peers named by hand of whom it was told that they cannot be reached.
+    pub(super) unreached: BTreeSet<PeerKey>,
     /// Seeds whose link ended when there was nothing to trade any more.
     pub(super) parted: BTreeMap<PeerKey, Parted>,
     /// Where it stands in the DHT.
@@ -210,6 +212,8 @@ impl TorrentState {
             live_peers,
             waiting: lack.waits_for(links.len(), self.rates.down.quiet),
             pieces_unseen: lack.unseen,
+            found_peers: self.known.len(),
+            asked_peers: 0,
         }
     }
 

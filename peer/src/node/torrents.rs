@@ -74,6 +74,7 @@ impl NodeLoop {
             announcers: JoinSet::new(),
             announced: BTreeSet::new(),
             silent_trackers: BTreeMap::new(),
+            unreached: BTreeSet::new(),
             parted: BTreeMap::new(),
             dht: TorrentInDht::default(),
             remembered: Remembered::default(),
