@@ -30,6 +30,10 @@ pub async fn run(args: SeedArgs, common: &Common, output: &Output, mut interrupt
         share = preparing => share.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?,
         () = interrupt.wait() => return Ok(Exit::Interrupted),
     };
+    let has_trackers = !trackers.is_empty() || !share.metainfo.trackers().is_empty();
+    if has_trackers && !common.discovery_set().tracker {
+        output.warn("no tracker is told of this seed, because --discovery leaves trackers out");
+    }
     let node = setup::start_node(common, &listen, output).await?;
     let options = AddOptions {
         root: share.root.clone(),
