@@ -34,6 +34,8 @@ use crate::node::{IdentityError, NodeIdentity, NodeLoop, Parts};
 
 /// Commands that may wait for the node.
 const COMMANDS: usize = 32;
+/// Warnings that wait for whoever started the node; more of them would say nothing new.
+const WARNINGS: usize = 32;
 /// Ports tried until one is free for both TCP and UDP.
 const PORT_TRIES: usize = 16;
 /// Listening takes no longer than this on a healthy machine.
@@ -258,6 +260,7 @@ pub struct Node {
     addresses: Addresses,
     dialability: watch::Receiver<Dialability>,
     dht_nodes: watch::Receiver<usize>,
+    warnings: Option<mpsc::Receiver<String>>,
 }
 
 /// Where a node can be dialled, as that changes. Cheap to clone; it does not keep the node running.
@@ -305,6 +308,7 @@ impl Node {
         let (dialability, reachable) = watch::channel(Dialability::default());
         let (dht_nodes, known_nodes) = watch::channel(0);
         let (commands, queue) = mpsc::channel(COMMANDS);
+        let (warnings, warned) = mpsc::channel(WARNINGS);
         let pool = DiskPool::new().map_err(StartError::Disk)?;
         let tracker_client = Client::new(config.bind)?;
         let parts = Parts {
@@ -318,11 +322,13 @@ impl Node {
             addresses,
             dialability,
             dht_nodes,
+            warnings,
             commands: queue,
         };
         tokio::spawn(NodeLoop::new(parts).run());
         let addresses = Addresses { receiver: announced, peer_id };
-        let mut node = Self { commands, addresses, dialability: reachable, dht_nodes: known_nodes };
+        let (dialability, dht_nodes, warnings) = (reachable, known_nodes, Some(warned));
+        let mut node = Self { commands, addresses, dialability, dht_nodes, warnings };
         // A listener that comes up late is announced when it does.
         let _ = timeout(LISTEN_WAIT, node.addresses.receiver.wait_for(|list| !list.is_empty())).await;
         Ok(node)
@@ -371,6 +377,12 @@ impl Node {
     /// How many nodes of the DHT this one knows; a change can be waited for.
     pub fn dht_nodes(&self) -> watch::Receiver<usize> {
         self.dht_nodes.clone()
+    }
+
+    /// What the user should know that is about no single torrent, from the start on; `None` if somebody has taken
+    /// it already.
+    pub fn take_warnings(&mut self) -> Option<mpsc::Receiver<String>> {
+        self.warnings.take()
     }
 
     /// The node's libp2p identity.

@@ -154,6 +154,7 @@ pub(crate) struct NodeLoop {
     tracker_client: Client,
     addresses: watch::Sender<Vec<Multiaddr>>,
     dialability: watch::Sender<Dialability>,
+    warnings: mpsc::Sender<String>,
     commands: mpsc::Receiver<Command>,
     link_events: Channel<(LinkId, LinkEvent)>,
     tracker_events: Channel<TrackerEvent>,
@@ -186,6 +187,7 @@ pub(crate) struct Parts {
     pub(crate) addresses: watch::Sender<Vec<Multiaddr>>,
     pub(crate) dialability: watch::Sender<Dialability>,
     pub(crate) dht_nodes: watch::Sender<usize>,
+    pub(crate) warnings: mpsc::Sender<String>,
     pub(crate) commands: mpsc::Receiver<Command>,
 }
 
@@ -202,6 +204,7 @@ impl NodeLoop {
             addresses,
             dialability,
             dht_nodes,
+            warnings,
             commands,
         } = parts;
         let mut rng_seed = [0; 32];
@@ -244,6 +247,7 @@ impl NodeLoop {
             tracker_client,
             addresses,
             dialability,
+            warnings,
             commands,
             link_events: Channel::new(LINK_EVENTS),
             tracker_events: Channel::new(WORK_QUEUE),
@@ -522,6 +526,13 @@ impl NodeLoop {
         self.ask_for_metainfo();
         self.tell_dialability();
         self.tend_dht();
+    }
+
+    /// Tells whoever started the node, or the log if nobody listens.
+    fn warn_of_node(&self, message: String) {
+        if let Err(unheard) = self.warnings.try_send(message) {
+            tracing::warn!("{}", unheard.into_inner());
+        }
     }
 
     fn warn(&self, torrent: TorrentId, message: String) {

@@ -3,8 +3,9 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -47,6 +48,50 @@ fn with_file(size: usize) -> TempDir {
     let bytes: Vec<u8> = (0..size).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     fs::write(dir.path().join("big.bin"), bytes).unwrap();
     dir
+}
+
+/// What a running command says on standard error; it is killed when this is dropped.
+struct Told {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Told {
+    fn by(dir: &Path, args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_samara"))
+            .current_dir(dir)
+            .env("XDG_STATE_HOME", dir.join("state"))
+            .args(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let read = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || read.for_each(|line| _ = sender.send(line)));
+        Self { child, lines }
+    }
+
+    /// Waits for a line with `part` in it.
+    #[track_caller]
+    fn expect(&self, part: &str) {
+        let end = Instant::now() + Duration::from_secs(30);
+        let mut heard = Vec::new();
+        while let Ok(line) = self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            if line.contains(part) {
+                return;
+            }
+            heard.push(line);
+        }
+        panic!("{part} was not said, but {heard:?}");
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 #[test]
@@ -273,7 +318,7 @@ fn get_warns_when_no_peer_can_be_found() {
         let args = ["get", "big.bin.torrent", "--exit", "--bind", "127.0.0.1"];
         let output = samara(dir.path(), &[&args, more].concat());
         assert_exit(&output, 0);
-        stderr(&output).contains("no way to find new peers")
+        stderr(&output).contains("no way to find peers")
     };
     assert!(warned(&[]));
     assert!(!warned(&["--tracker", "udp://127.0.0.1:1"]));
@@ -312,24 +357,18 @@ fn whoever_waits_for_a_torrent_s_description_is_told_what_for() {
     let link = "magnet:?xt=urn:btih:0123456789abcdef0123456789abcdef01234567";
     // Nobody listens on a reserved port.
     let peer = "/ip4/127.0.0.1/tcp/1/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
-    let mut child = Command::new(env!("CARGO_BIN_EXE_samara"))
-        .current_dir(dir.path())
-        .env("XDG_STATE_HOME", dir.path().join("state"))
-        .args(["get", link, "--peer", peer, "--bind", "127.0.0.1", "--discovery", "cache"])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let (sender, told) = std::sync::mpsc::channel();
-    std::thread::spawn(move || lines.for_each(|line| _ = sender.send(line)));
-    for expected in
-        ["12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA: /ip4/127.0.0.1/tcp/1: ", "1 found"]
-    {
-        let line = told.recv_timeout(Duration::from_secs(30)).unwrap();
-        assert!(line.contains(expected), "{line}");
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let args = ["get", link, "--peer", peer, "--bind", "127.0.0.1", "--discovery", "cache"];
+    let told = Told::by(dir.path(), &args);
+    told.expect("12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA: /ip4/127.0.0.1/tcp/1: ");
+    told.expect("looking for peers (1 found)");
+}
+
+#[test]
+fn a_way_into_the_dht_that_leads_nowhere_is_told_of_with_the_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let dead = "/ip4/127.0.0.1/tcp/1/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
+    let told = Told::by(dir.path(), &["node", "--bind", "127.0.0.1", "--bootstrap", dead]);
+    told.expect("12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA: /ip4/127.0.0.1/tcp/1: ");
 }
 
 #[test]

@@ -240,6 +240,9 @@ impl NodeLoop {
         }
         let Some(dialling) = self.dialling.remove(&id) else { return };
         self.doubt_neighbour(id);
+        if let Some(reason) = &dialling.reason {
+            self.tell_no_way(id, reason);
+        }
         let peer = self.peers.key(id);
         for torrent in dialling.torrents {
             if let Some(reason) = &dialling.reason {
