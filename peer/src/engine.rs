@@ -23,6 +23,7 @@ pub mod rng;
 pub mod stats;
 pub mod timers;
 pub mod torrent;
+pub mod turn;
 pub mod uploads;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -229,7 +230,11 @@ impl Engine {
     fn on_timer(&mut self, name: TimerName) {
         match name {
             TimerName::FillSlots => self.fill_slots(),
-            TimerName::Rechoke => self.rechoke(),
+            TimerName::Turns => {
+                for torrent in self.ids() {
+                    self.with(torrent, |torrent, context| torrent.on_turns_timer(context));
+                }
+            }
             TimerName::Show => {
                 for torrent in self.ids() {
                     self.with(torrent, |torrent, context| torrent.on_show_timer(context));
@@ -255,26 +260,9 @@ impl Engine {
         }
     }
 
-    fn rechoke(&mut self) {
-        let contenders = self.contenders();
-        let chosen = self.choker.rechoke(&contenders, self.now, &self.config, &mut self.rng);
-        // Slots are emptied before they are filled.
-        let (keep, lose): (Vec<&Contender>, Vec<&Contender>) =
-            contenders.iter().partition(|contender| chosen.contains(&contender.link));
-        for contender in lose {
-            self.with(contender.torrent, |torrent, context| torrent.choke(contender.link, context));
-        }
-        for contender in keep {
-            self.with(contender.torrent, |torrent, context| torrent.unchoke(contender.link, context));
-        }
-        if !contenders.is_empty() {
-            self.timers.set(TimerName::Rechoke, self.now + self.config.rechoke_interval);
-        }
-    }
-
     fn fill_slots(&mut self) {
         let contenders = self.contenders();
-        for (torrent, link) in self.choker.fill(&contenders, self.now, &self.config) {
+        for (torrent, link) in self.choker.fill(&contenders, self.now, &self.config, &mut self.rng) {
             self.with(torrent, |torrent, context| torrent.unchoke(link, context));
         }
     }

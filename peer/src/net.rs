@@ -6,6 +6,7 @@ pub mod bind;
 pub mod discovery;
 pub mod link;
 pub mod metadata;
+mod pace;
 pub mod reachability;
 pub mod transport;
 pub mod wire;

@@ -1,16 +1,26 @@
-//! Who may take from us: slots for those who give most, in turn while we only give, and one by chance.
+//! Who may take from us: slots, taken in turns, whose order nobody can buy and nobody can refuse to pay for.
+//!
+//! Whoever waits while we miss something has the same chance, but for those who took much more than they gave:
+//! they come after everybody else. Chance spreads what is new best (Sanghavi, Hajek and Massoulié 2007), and
+//! makes no two peers wait for each other, as those who reward the best giver do. Once we miss nothing, who
+//! waited longest comes first.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use samara_proto::moment::Moment;
 
-use super::config::EngineConfig;
+use super::config::{EngineConfig, Order};
 use super::event::{LinkId, TorrentId};
 use super::rng::EngineRng;
 
-/// Between two fillings of free slots, so that peers who come and go cost little.
-const FILL_INTERVAL: Duration = Duration::from_millis(100);
+/// Between two fillings of free slots, so that many peers who come and go cost little.
+const FILL_INTERVAL: Duration = Duration::from_millis(5);
+/// Slots that those who owe have among them while anybody else wants something: so that what they could give
+/// is found out, and nobody who has nothing to give yet is left with nothing.
+const OWING_SLOTS: usize = 1;
+/// Draws are numbers below this.
+const DRAWS: usize = 1 << 30;
 
 /// A link whose peer wants something from us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +35,12 @@ pub struct Contender {
     pub unchoked: bool,
     /// Since when it has its slot, or waits for one.
     pub since: Moment,
+    /// Bytes it got from us beyond what it gave us.
+    pub balance: i64,
     /// Bytes it gave us lately.
-    pub given: u64,
+    pub gave_lately: u64,
+    /// Whether it took much more than it gave.
+    pub owes: bool,
     /// Whether it keeps to itself what we give it while others wait for that.
     pub hoards: bool,
 }
@@ -36,20 +50,26 @@ pub struct Contender {
 pub struct Choker {
     /// Slots taken: links that are unchoked.
     taken: usize,
-    /// Who holds a slot by chance, and since when.
-    lucky: Vec<(LinkId, Moment)>,
+    /// Links that want something and are choked.
+    waiting: usize,
     filled_at: Option<Moment>,
 }
 
 impl Choker {
     /// Whether a slot is free.
     pub fn has_room(&self, config: &EngineConfig) -> bool {
-        self.taken < config.upload_slots + config.optimistic_slots
+        self.taken < config.upload_slots
     }
 
-    /// A link was unchoked.
-    pub fn on_unchoked(&mut self) {
+    /// Whether somebody waits for a slot and none is free.
+    pub fn is_wanted(&self, config: &EngineConfig) -> bool {
+        self.waiting > 0 && !self.has_room(config)
+    }
+
+    /// A link was unchoked; whether it had waited.
+    pub fn on_unchoked(&mut self, had_waited: bool) {
         self.taken += 1;
+        self.waiting -= usize::from(had_waited);
     }
 
     /// An unchoked link was choked or is gone.
@@ -57,89 +77,85 @@ impl Choker {
         self.taken = self.taken.saturating_sub(1);
     }
 
+    /// A choked link wants something.
+    pub fn on_waiting(&mut self) {
+        self.waiting += 1;
+    }
+
+    /// A choked link wants nothing any more or is gone.
+    pub fn on_waited_in_vain(&mut self) {
+        self.waiting -= 1;
+    }
+
     /// When free slots may be filled.
     pub fn fill_at(&self, now: Moment) -> Moment {
         self.filled_at.map_or(now, |filled| now.max(filled + FILL_INTERVAL))
     }
 
-    /// Who is to hold the slots from now on.
-    pub fn rechoke(
-        &mut self,
-        contenders: &[Contender],
-        now: Moment,
-        config: &EngineConfig,
-        rng: &mut EngineRng,
-    ) -> BTreeSet<LinkId> {
-        let mut chosen = by_merit(contenders, now, config);
-        self.lucky.retain(|&(link, since)| {
-            let contends = contenders.iter().any(|contender| contender.link == link);
-            contends && !chosen.contains(&link) && since + config.slot_turn > now
-        });
-        let mut rest: Vec<LinkId> = contenders
-            .iter()
-            .map(|contender| contender.link)
-            .filter(|link| !chosen.contains(link) && self.lucky.iter().all(|(lucky, _)| lucky != link))
-            .collect();
-        while self.lucky.len() < config.optimistic_slots && !rest.is_empty() {
-            let link = rest.swap_remove(rng.index(rest.len()));
-            self.lucky.push((link, now));
-        }
-        chosen.extend(self.lucky.iter().map(|&(link, _)| link));
-        chosen
-    }
-
-    /// Who of those that wait is to get the free slots, nobody being choked for it.
+    /// Who of those that wait is to get the free slots: torrents take turns, the one with the fewest slots
+    /// first. Those who owe have few slots, unless nobody else wants any.
     pub fn fill(
         &mut self,
         contenders: &[Contender],
         now: Moment,
         config: &EngineConfig,
+        rng: &mut EngineRng,
     ) -> Vec<(TorrentId, LinkId)> {
         self.filled_at = Some(now);
-        let slots = config.upload_slots + config.optimistic_slots;
-        let free = slots.saturating_sub(self.taken);
-        let mut waiting: Vec<&Contender> =
-            contenders.iter().filter(|contender| !contender.unchoked).collect();
-        waiting.sort_by_key(|contender| rank(contender, now, config));
-        waiting.into_iter().take(free).map(|contender| (contender.torrent, contender.link)).collect()
-    }
-}
-
-/// The slots that are not left to chance: shared evenly among the torrents, within one by rank.
-fn by_merit(contenders: &[Contender], now: Moment, config: &EngineConfig) -> BTreeSet<LinkId> {
-    let mut queues: BTreeMap<TorrentId, Vec<&Contender>> = BTreeMap::new();
-    for contender in contenders {
-        queues.entry(contender.torrent).or_default().push(contender);
-    }
-    for queue in queues.values_mut() {
-        // The best last, to be popped first.
-        queue.sort_by_key(|contender| std::cmp::Reverse(rank(contender, now, config)));
-    }
-    let mut chosen = BTreeSet::new();
-    while chosen.len() < config.upload_slots && queues.values().any(|queue| !queue.is_empty()) {
-        for queue in queues.values_mut() {
-            if chosen.len() < config.upload_slots
-                && let Some(contender) = queue.pop()
-            {
-                chosen.insert(contender.link);
+        let mut torrents: BTreeMap<TorrentId, (usize, Vec<(Rank, LinkId)>)> = BTreeMap::new();
+        for contender in contenders {
+            let (held, queue) = torrents.entry(contender.torrent).or_default();
+            if contender.unchoked {
+                *held += 1;
+            } else {
+                queue.push((rank(contender, config.order, rng), contender.link));
             }
         }
+        for (_, queue) in torrents.values_mut() {
+            // The best last, to be popped first.
+            queue.sort_unstable_by(|one, other| other.cmp(one));
+        }
+        let owing = contenders.iter().filter(|contender| contender.owes && contender.unchoked).count();
+        let mut owing_left = match contenders.iter().all(|contender| contender.owes) {
+            true => usize::MAX,
+            false => OWING_SLOTS.saturating_sub(owing),
+        };
+        let mut chosen = Vec::new();
+        for _ in self.taken..config.upload_slots {
+            let may = |queue: &[(Rank, LinkId)]| {
+                queue.last().is_some_and(|((class, _), _)| *class != OWES || owing_left > 0)
+            };
+            let waiting = torrents.iter_mut().filter(|(_, (_, queue))| may(queue));
+            let Some((&torrent, (held, queue))) = waiting.min_by_key(|(_, (held, _))| *held) else { break };
+            *held += 1;
+            if let Some(((class, _), link)) = queue.pop() {
+                owing_left -= usize::from(class == OWES);
+                chosen.push((torrent, link));
+            }
+        }
+        chosen
     }
-    chosen
 }
 
-/// Less is better. While we miss something: who gave most. While we miss nothing: who is in the middle of
-/// its turn, then who waited longest, then who has had its turn, last who passes nothing on.
-fn rank(contender: &Contender, now: Moment, config: &EngineConfig) -> (u64, Moment, LinkId) {
-    let turn_over = contender.since + config.slot_turn <= now;
-    let first = match (contender.seeding, contender.unchoked) {
-        (true, _) if contender.hoards => 3,
-        (false, _) => u64::MAX - contender.given,
-        (true, true) if !turn_over => 0,
-        (true, false) => 1,
-        (true, true) => 2,
+/// Less is better.
+type Rank = (u8, u64);
+const SQUARE: u8 = 0;
+const OWES: u8 = 1;
+const HOARDS: u8 = 2;
+
+fn rank(contender: &Contender, order: Order, rng: &mut EngineRng) -> Rank {
+    let class = match contender {
+        Contender { hoards: true, .. } => HOARDS,
+        Contender { owes: true, .. } => OWES,
+        _ => SQUARE,
     };
-    (first, contender.since, contender.link)
+    let place = match order {
+        _ if contender.seeding => contender.since.as_micros(),
+        Order::Chance => rng.index(DRAWS) as u64,
+        Order::LeastOwed => (u64::MAX / 2).saturating_add_signed(contender.balance),
+        Order::MostGiven => u64::MAX - contender.gave_lately,
+    };
+    (class, place)
 }
 
 #[cfg(test)]

@@ -4,6 +4,19 @@ use std::time::Duration;
 
 use samara_proto::limits::{BLOCK_LENGTH, REQUEST_LENGTH};
 
+/// Who gets the next free slot of those who want something, while we miss something ourselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Anybody.
+    #[default]
+    Chance,
+    /// Who took least beyond what it gave: what is given to each comes to what each gives, as in proportional
+    /// share (Levin et al. 2008). For comparison.
+    LeastOwed,
+    /// Who gave most lately: rate-based tit-for-tat (Cohen 2003). For comparison.
+    MostGiven,
+}
+
 /// How an engine behaves; the default suits a desktop.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -18,14 +31,11 @@ pub struct EngineConfig {
     /// Candidates remembered for one torrent.
     pub candidates_per_torrent: usize,
 
-    /// Peers we upload to at once by merit or turn.
+    /// Peers we upload to at once: enough for an uplink to be busy although some of them have nothing to ask
+    /// for, and few enough for each to have its piece soon.
     pub upload_slots: usize,
-    /// Peers we upload to at once by chance, so that newcomers get a start and better partners are found.
-    pub optimistic_slots: usize,
-    /// Between two hand-outs of the slots.
-    pub rechoke_interval: Duration,
-    /// How long a slot given by chance, or by turn while seeding, is kept.
-    pub slot_turn: Duration,
+    /// Whose turn it is next, of those who owe nothing.
+    pub order: Order,
     /// Requests that one remote may have queued here: more than the number we announce to it, because a
     /// block leaves our count a little after it has reached the remote.
     pub request_queue: u32,
@@ -76,16 +86,14 @@ impl Default for EngineConfig {
             dialled_links_per_torrent: 50,
             dials: 16,
             candidates_per_torrent: 1000,
-            upload_slots: 8,
-            optimistic_slots: 1,
-            rechoke_interval: Duration::from_secs(10),
-            slot_turn: Duration::from_secs(30),
+            upload_slots: 16,
+            order: Order::Chance,
             request_queue: 1024,
             request_length: REQUEST_LENGTH,
             upload_window_floor_bytes: 16 * BLOCK_LENGTH,
             upload_window_ceiling_bytes: 128 * BLOCK_LENGTH,
             upload_window: Duration::from_millis(200),
-            pipeline_floor_bytes: 32 * u64::from(BLOCK_LENGTH),
+            pipeline_floor_bytes: 16 * u64::from(BLOCK_LENGTH),
             pipeline_ceiling_bytes: 16 * 1024 * 1024,
             requested_bytes: 64 * 1024 * 1024,
             in_flight_floor_bytes: 2 * 1024 * 1024,

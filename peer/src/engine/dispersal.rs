@@ -5,7 +5,7 @@
 //! peers are promised the same one while a piece is left that nobody has; they get it from each other. Towards
 //! the end a peer that could take more takes over what another would be given later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ const TAKEN_FOR: Duration = Duration::from_secs(3);
 /// A peer that was given a piece and does not tell that it has it for this long hides it or lost it.
 const WRITTEN_OFF_AFTER: Duration = Duration::from_secs(5);
 /// Pieces that a peer alone was given before it is asked what became of them.
-const FIRSTS_MIN: u32 = 8;
+const FIRSTS_MIN: u32 = 4;
 /// How long it has for passing on one of them, at least.
 const PASSED_ON_AFTER: Duration = Duration::from_secs(3);
 
@@ -67,6 +67,8 @@ struct Shown {
     first_at: Option<Moment>,
     /// Somebody else has had one of them since.
     passes_on: bool,
+    /// Pieces that it was the first to have and keeps to itself: they count as if it had them not.
+    kept: BTreeSet<PieceIndex>,
     /// It takes nothing of what is chosen for it.
     is_choosy: bool,
     /// When it was last shown something, took something or told of something.
@@ -136,6 +138,7 @@ impl Dispersal {
             firsts: 0,
             first_at: None,
             passes_on: false,
+            kept: BTreeSet::new(),
             is_choosy: false,
             moved_at: now,
         };
@@ -212,6 +215,28 @@ impl Dispersal {
         for (link, piece) in lost {
             self.retract(link, piece, rng);
         }
+        self.write_off_kept(now, rng);
+    }
+
+    /// What is kept by those who pass nothing on is to be given to somebody else.
+    fn write_off_kept(&mut self, now: Moment, rng: &mut EngineRng) {
+        let hoarders: BTreeSet<LinkId> =
+            self.links.iter().filter(|(_, shown)| shown.hoards(now)).map(|(&link, _)| link).collect();
+        if hoarders.is_empty() || hoarders.len() == self.links.len() {
+            return;
+        }
+        for (at, first) in self.first.iter_mut().enumerate() {
+            let Some(link) = first.filter(|link| hoarders.contains(link)) else { continue };
+            // No more than there are pieces.
+            let piece = PieceIndex(at as u32);
+            *first = None;
+            self.had[at] -= 1;
+            self.nowhere += 1;
+            self.copies.lose(piece, rng);
+            if let Some(shown) = self.links.get_mut(&link) {
+                shown.kept.insert(piece);
+            }
+        }
     }
 
     /// The link took everything that it asked for, so far: it is to be shown more ahead.
@@ -220,6 +245,11 @@ impl Dispersal {
             let ceiling = (rate * AHEAD_SECONDS).clamp(AHEAD_FLOOR, AHEAD_CEILING);
             shown.ahead_bytes = (shown.ahead_bytes * 2).min(ceiling);
         }
+    }
+
+    /// Whether all that was promised to the link is handed out.
+    pub fn is_all_given(&self, link: LinkId) -> bool {
+        self.links.get(&link).is_none_or(|shown| shown.open_bytes == 0)
     }
 
     /// Whether the link should be shown more.
@@ -270,12 +300,12 @@ impl Dispersal {
         Some(Choice { piece: *piece, instead_of: None })
     }
 
-    /// Whether the link may be given `piece`, which it asks for: not what somebody else took over, and has or
-    /// is still to be given, while a piece is left that nobody has.
+    /// Whether the link may be given `piece`, which it asks for: not what somebody else has or is to be given,
+    /// while a piece is left that nobody has.
     pub fn allows(&self, link: LinkId, piece: PieceIndex) -> bool {
-        let was_taken = |shown: &Shown| !shown.is_choosy && shown.taken.contains_key(&piece);
+        let may = |shown: &Shown| shown.is_choosy || shown.promised.contains_key(&piece);
         // We count as one.
-        self.nowhere == 0 || self.copies.count(piece) == 1 || !self.links.get(&link).is_some_and(was_taken)
+        self.nowhere == 0 || self.copies.count(piece) == 1 || self.links.get(&link).is_none_or(may)
     }
 
     /// Chooses a piece that the link cannot know of, to make it want something.
@@ -345,7 +375,7 @@ impl Dispersal {
         for piece in shown.promised.into_keys() {
             self.copies.lose(piece, rng);
         }
-        for piece in shown.has.iter_ones() {
+        for piece in shown.has.iter_ones().filter(|piece| !shown.kept.contains(piece)) {
             self.copies.lose(piece, rng);
             let had = &mut self.had[piece.0 as usize];
             *had -= 1;

@@ -15,6 +15,7 @@ use super::event::{PeerKey, PeerTraits};
 use super::pipeline::Pipeline;
 use super::rate::Meter;
 use super::requests::Requests;
+use super::turn::Turn;
 use super::uploads::Uploads;
 
 /// Over how long a peer's gifts are counted when slots are given out.
@@ -52,8 +53,8 @@ pub struct Peer {
     pub we_want: bool,
     /// It told us that it is interested.
     pub wants_us: bool,
-    /// Since when it has its slot, or waits for one.
-    pub slot_since: Moment,
+    /// Its turn to take from us.
+    pub turn: Turn,
     /// A message other than the first has come or nothing may precede it: no bitfield is in order.
     pub opened: bool,
     /// When anything last came from it.
@@ -108,7 +109,7 @@ impl Peer {
             chokes_us: true,
             we_want: false,
             wants_us: false,
-            slot_since: now,
+            turn: Turn::new(now),
             opened: false,
             heard_at: now,
             linked_at: now,

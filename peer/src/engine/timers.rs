@@ -11,14 +11,14 @@ pub enum TimerName {
     Dial,
     /// Requests in flight may be overdue.
     Requests,
-    /// The upload slots are to be given out anew.
-    Rechoke,
+    /// A turn may be over that nobody uses.
+    Turns,
     /// Somebody may want other pieces than those it was shown.
     Show,
 }
 
 const NAMES: [TimerName; 5] =
-    [TimerName::FillSlots, TimerName::Dial, TimerName::Requests, TimerName::Rechoke, TimerName::Show];
+    [TimerName::FillSlots, TimerName::Dial, TimerName::Requests, TimerName::Turns, TimerName::Show];
 
 /// One moment or none for each name.
 #[derive(Clone, Debug, Default)]
@@ -67,13 +67,13 @@ mod tests {
     fn due_timers_come_out_once_and_in_order() {
         let mut timers = Timers::default();
         let at = Moment::from_micros;
-        timers.set(TimerName::Rechoke, at(10));
+        timers.set(TimerName::Turns, at(10));
         timers.set(TimerName::Dial, at(5));
         timers.set_no_later(TimerName::Dial, at(9));
         assert_eq!(timers.next(), Some((at(5), TimerName::Dial)));
         assert_eq!(timers.take_due(at(4)), None);
         assert_eq!(timers.take_due(at(20)), Some(TimerName::Dial));
-        assert_eq!(timers.take_due(at(20)), Some(TimerName::Rechoke));
+        assert_eq!(timers.take_due(at(20)), Some(TimerName::Turns));
         assert_eq!(timers.take_due(at(20)), None);
     }
 }

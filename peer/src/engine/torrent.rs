@@ -5,6 +5,7 @@ mod judge;
 mod links;
 mod messages;
 mod show;
+mod turns;
 mod upload;
 
 pub use download::REQUESTS_INTERVAL;

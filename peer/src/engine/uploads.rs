@@ -87,6 +87,16 @@ impl Uploads {
         waiting
     }
 
+    /// The piece of the next block.
+    pub fn next_piece(&self) -> Option<PieceIndex> {
+        self.queue.first_key_value().map(|(_, block)| block.piece)
+    }
+
+    /// Whether anything is in the driver's hands.
+    pub fn has_handed(&self) -> bool {
+        self.handed > 0
+    }
+
     /// Whether anything waits or is in the driver's hands.
     pub fn is_busy(&self) -> bool {
         self.handed > 0 || !self.queue.is_empty()

@@ -1,9 +1,9 @@
 //! The swarm's transports: TCP and QUIC, encrypted, kept on the address the user chose.
 //!
-//! The order decided is to be the order sent, so little waits below whoever decides: of one link 32 KiB or a block
-//! with its writer, of one connection over TCP what it sends in 40 ms, at least 32 KiB, in the muxer, a record in
-//! TLS, a frame before the socket, and unsent in the kernel what it sends in 20 ms, at least 32 KiB. QUIC, for those whom TCP does not reach, has a
-//! send window of 10 MB, which libp2p does not let us choose; what the remote's window of 8 MiB leaves of it waits.
+//! The order decided is to be the order sent, so little waits below whoever decides. Of one link, with its writer:
+//! what it sends in 5 ms, at least 32 KiB or a block. Of one connection over TCP: what it sends in 40 ms in the
+//! muxer and in 20 ms unsent in the kernel, at least 32 KiB in each; a record in TLS; a frame before the socket.
+//! QUIC, for those whom TCP does not reach, has a send window of 10 MB that libp2p does not let us choose.
 
 mod anteroom;
 mod bound_quic;
@@ -11,7 +11,6 @@ mod bound_tcp;
 mod buffered;
 mod gate;
 mod muxer;
-mod pace;
 mod tls;
 mod unsent;
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Parser};
+use samara_peer::engine::config::Order;
 
 use super::plan::Params;
 use super::scenario::Scenario;
@@ -49,6 +50,10 @@ pub struct Choices {
     /// A v1 torrent: only whole pieces are judged
     #[arg(long)]
     pub v1: bool,
+    /// Whose turn it is next of those who owe nothing: chance, least-owed (proportional share) or most-given
+    /// (tit-for-tat)
+    #[arg(long, value_name = "ORDER", value_parser = order)]
+    pub order: Option<Order>,
     /// Names the first run; each further one counts up
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub rng_seed: u64,
@@ -71,6 +76,7 @@ impl Choices {
             socket_bytes: self.socket_buffer.unwrap_or(own.socket_bytes),
             window_bytes: self.window.unwrap_or(own.window_bytes),
             v2: (own.v2 || self.v2) && !self.v1,
+            order: self.order.unwrap_or(own.order),
             rng_seed: self.rng_seed,
         }
     }
@@ -104,7 +110,19 @@ pub fn replay(scenario: &Scenario, params: &Params) -> String {
     if params.v2 != own.v2 {
         command.push_str(if params.v2 { " --v2" } else { " --v1" });
     }
+    if params.order != own.order {
+        let name = ORDERS.iter().find(|(_, order)| *order == params.order).map_or("chance", |(name, _)| name);
+        command.push_str(&format!(" --order {name}"));
+    }
     command
+}
+
+const ORDERS: [(&str, Order); 3] =
+    [("chance", Order::Chance), ("least-owed", Order::LeastOwed), ("most-given", Order::MostGiven)];
+
+fn order(text: &str) -> Result<Order, String> {
+    let known = ORDERS.iter().find(|(name, _)| *name == text);
+    known.map(|&(_, order)| order).ok_or_else(|| "an order is chance, least-owed or most-given".to_owned())
 }
 
 /// One scenario with its choices, as in a line of the list of regressions.
@@ -181,6 +199,7 @@ mod tests {
                 seed_up: 3.25,
                 jitter: Duration::from_micros(1500),
                 v2: !own.v2,
+                order: Order::LeastOwed,
                 rng_seed: 99,
                 ..own
             };

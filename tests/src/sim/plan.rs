@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use samara_peer::engine::config::{EngineConfig, Order};
 use samara_proto::limits::BLOCK_LENGTH;
 
 use super::disk::Shape;
@@ -36,6 +37,8 @@ pub struct Params {
     pub window_bytes: u32,
     /// The torrent is v2.
     pub v2: bool,
+    /// Whose turn it is next.
+    pub order: Order,
     /// Names the run.
     pub rng_seed: u64,
 }
@@ -55,6 +58,7 @@ impl Default for Params {
             socket_bytes: 4 * BLOCK_LENGTH,
             window_bytes: 8 * BLOCK_LENGTH,
             v2: false,
+            order: Order::default(),
             rng_seed: 1,
         }
     }
@@ -102,8 +106,13 @@ impl Params {
             up: self.seed_up,
             down: self.seed_up.max(self.down),
             delay,
+            config: self.config(),
             ..HostSpec::seed(self.seed_up)
         }
+    }
+
+    fn config(&self) -> EngineConfig {
+        EngineConfig { order: self.order, ..EngineConfig::default() }
     }
 
     /// Leech number `number` of a crowd.
@@ -115,6 +124,7 @@ impl Params {
             down: self.down,
             delay: self.latency / 2,
             start: SEED_LEAD + START_SPREAD * spread / (1 << 16),
+            config: self.config(),
             ..HostSpec::leech(self.up)
         }
     }

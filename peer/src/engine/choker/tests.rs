@@ -1,129 +1,121 @@
 //! Who gets the slots.
 
-use std::time::Duration;
-
 use super::*;
 
 fn seconds(seconds: u64) -> Moment {
     Moment::from_micros(seconds * 1_000_000)
 }
 
-fn config(upload_slots: usize, optimistic_slots: usize) -> EngineConfig {
-    let turn = Duration::from_secs(30);
-    EngineConfig { upload_slots, optimistic_slots, slot_turn: turn, ..EngineConfig::default() }
+fn config(upload_slots: usize) -> EngineConfig {
+    EngineConfig { upload_slots, ..EngineConfig::default() }
 }
 
-fn contender(link: u64, given: u64) -> Contender {
+fn contender(link: u64) -> Contender {
     Contender {
         torrent: TorrentId(1),
         link: LinkId(link),
         seeding: false,
         unchoked: false,
         since: seconds(0),
-        given,
+        balance: 0,
+        gave_lately: 0,
+        owes: false,
         hoards: false,
     }
 }
 
-fn links(chosen: impl IntoIterator<Item = LinkId>) -> Vec<u64> {
-    chosen.into_iter().map(|link| link.0).collect()
+fn links(chosen: impl IntoIterator<Item = (TorrentId, LinkId)>) -> Vec<u64> {
+    chosen.into_iter().map(|(_, link)| link.0).collect()
 }
 
-fn rng() -> EngineRng {
-    EngineRng::new([8; 32])
-}
-
-#[test]
-fn those_who_give_most_are_chosen_and_one_by_chance() {
-    let contenders: Vec<Contender> = (0..10).map(|n| contender(n, n * 1000)).collect();
-    let config = config(3, 1);
-    let mut lucky = BTreeSet::new();
-    for seed in 0..100 {
-        let mut rng = EngineRng::new([seed; 32]);
-        let chosen = links(Choker::default().rechoke(&contenders, seconds(50), &config, &mut rng));
-        assert!(chosen.ends_with(&[7, 8, 9]) && chosen.len() == 4, "{chosen:?}");
-        lucky.insert(chosen[0]);
-    }
-    assert_eq!(lucky, (0..7).collect(), "chance reaches everybody");
+fn rng(seed: u8) -> EngineRng {
+    EngineRng::new([seed; 32])
 }
 
 #[test]
-fn a_lucky_one_keeps_its_slot_for_its_turn() {
-    let contenders: Vec<Contender> = (0..10).map(|n| contender(n, n * 1000)).collect();
-    let config = config(3, 1);
-    let mut choker = Choker::default();
-    let mut rng = rng();
-    let first = choker.rechoke(&contenders, seconds(0), &config, &mut rng);
-    for at in [10, 20] {
-        assert_eq!(choker.rechoke(&contenders, seconds(at), &config, &mut rng), first);
-    }
-    let later: BTreeSet<_> =
-        (1..20).map(|turn| choker.rechoke(&contenders, seconds(30 * turn), &config, &mut rng)).collect();
-    assert!(later.len() > 3, "it goes round");
+fn chance_reaches_everybody_who_does_not_owe() {
+    let debtor = |n| Contender { owes: true, ..contender(n) };
+    let contenders: Vec<Contender> = (0..10).map(contender).chain((10..12).map(debtor)).collect();
+    let mut reached: Vec<u64> = (0..100)
+        .flat_map(|seed| links(Choker::default().fill(&contenders, seconds(5), &config(3), &mut rng(seed))))
+        .collect();
+    reached.sort_unstable();
+    reached.dedup();
+    assert_eq!(reached, (0..10).collect::<Vec<u64>>());
 }
 
 #[test]
-fn a_seed_serves_everybody_in_turn() {
-    let config = config(2, 0);
-    let mut choker = Choker::default();
-    let mut since: BTreeMap<u64, (Moment, bool)> = (0..6).map(|n| (n, (seconds(n), false))).collect();
-    let mut served: BTreeMap<u64, u32> = BTreeMap::new();
-    for at in (10..370).step_by(10) {
-        let now = seconds(at);
-        let contenders: Vec<Contender> = since
-            .iter()
-            // One of them pretends to give a lot, which a seed has no use for.
-            .map(|(&link, &(since, unchoked))| Contender {
-                seeding: true,
-                since,
-                unchoked,
-                ..contender(link, if link == 3 { 1 << 40 } else { 0 })
-            })
-            .collect();
-        let chosen = choker.rechoke(&contenders, now, &config, &mut rng());
-        assert_eq!(chosen.len(), 2);
-        for (link, state) in &mut since {
-            let unchoked = chosen.contains(&LinkId(*link));
-            if unchoked != state.1 {
-                *state = (now, unchoked);
-            }
-            *served.entry(*link).or_default() += u32::from(unchoked);
-        }
-    }
-    let (least, most) = (served.values().min().unwrap(), served.values().max().unwrap());
-    assert!(*most <= *least + 3, "{served:?}");
+fn those_who_owe_share_few_slots_unless_nobody_else_wants_any() {
+    let debtor = |n| Contender { owes: true, ..contender(n) };
+    let served = |contenders: &[Contender]| {
+        links(Choker::default().fill(contenders, seconds(5), &config(12), &mut rng(1)))
+    };
+    let mixed: Vec<Contender> = (0..5).map(contender).chain((5..10).map(debtor)).collect();
+    assert_eq!(served(&mixed).iter().filter(|&&link| link >= 5).count(), OWING_SLOTS);
+    let debtors: Vec<Contender> = (0..5).map(debtor).collect();
+    assert_eq!(served(&debtors).len(), 5);
+}
+
+#[test]
+fn a_seed_serves_whoever_waited_longest() {
+    // One of them pretends to give a lot, which a seed has no use for.
+    let waits = |n: u64| Contender {
+        seeding: true,
+        since: seconds(n),
+        gave_lately: if n == 5 { 1 << 40 } else { 0 },
+        ..contender(n)
+    };
+    let contenders: Vec<Contender> = (0..6).rev().map(waits).collect();
+    let chosen = links(Choker::default().fill(&contenders, seconds(9), &config(4), &mut rng(1)));
+    assert_eq!(chosen, [0, 1, 2, 3]);
+}
+
+#[test]
+fn a_seed_serves_whoever_passes_nothing_on_after_everybody_else() {
+    let seeding = |n: u64| Contender { seeding: true, hoards: n < 3, since: seconds(n), ..contender(n) };
+    let contenders: Vec<Contender> = (0..6).map(seeding).collect();
+    let chosen = Choker::default().fill(&contenders, seconds(9), &config(3), &mut rng(1));
+    assert_eq!(links(chosen), [3, 4, 5]);
 }
 
 #[test]
 fn torrents_share_the_slots_evenly() {
-    let big = (0..10).map(|n| contender(n, 1_000_000));
-    let small = (10..12).map(|n| Contender { torrent: TorrentId(2), ..contender(n, 1) });
+    let big = (0..10).map(contender);
+    let small = (10..12).map(|n| Contender { torrent: TorrentId(2), ..contender(n) });
     let contenders: Vec<Contender> = big.chain(small).collect();
-    let chosen = links(Choker::default().rechoke(&contenders, seconds(0), &config(4, 0), &mut rng()));
+    let chosen = links(Choker::default().fill(&contenders, seconds(0), &config(4), &mut rng(2)));
     assert_eq!(chosen.iter().filter(|&&link| link >= 10).count(), 2, "{chosen:?}");
     assert_eq!(chosen.len(), 4);
 }
 
 #[test]
-fn free_slots_go_to_the_best_of_those_who_wait() {
+fn only_free_slots_are_filled_and_not_too_often() {
     let mut choker = Choker::default();
-    let config = config(3, 0);
-    choker.on_unchoked();
-    let waiting = [contender(1, 10), contender(2, 30), contender(3, 20)];
-    let holder = Contender { unchoked: true, ..contender(4, 0) };
-    let contenders = [&waiting[..], &[holder]].concat();
-    let filled = choker.fill(&contenders, seconds(5), &config);
-    assert_eq!(links(filled.into_iter().map(|(_, link)| link)), [2, 3]);
+    let config = config(3);
+    (0..3).for_each(|_| choker.on_waiting());
+    choker.on_unchoked(false);
+    let holder = Contender { unchoked: true, ..contender(4) };
+    let contenders = [contender(1), contender(2), contender(3), holder];
+    let filled = choker.fill(&contenders, seconds(5), &config, &mut rng(1));
+    assert_eq!(filled.len(), 2);
+    assert!(filled.iter().all(|(_, link)| link.0 < 4));
     assert_eq!(choker.fill_at(seconds(5)), seconds(5) + FILL_INTERVAL);
-    (0..2).for_each(|_| choker.on_unchoked());
-    assert!(!choker.has_room(&config));
-    assert_eq!(choker.fill(&contenders, seconds(6), &config), []);
+    (0..2).for_each(|_| choker.on_unchoked(true));
+    assert!(choker.is_wanted(&config));
+    assert_eq!(choker.fill(&contenders, seconds(6), &config, &mut rng(1)), []);
+    choker.on_waited_in_vain();
+    assert!(!choker.is_wanted(&config));
 }
 
 #[test]
-fn a_seed_serves_whoever_passes_nothing_on_after_everybody_else() {
-    let seeding = |n: u64| Contender { seeding: true, hoards: n < 3, unchoked: n < 3, ..contender(n, 0) };
-    let contenders: Vec<Contender> = (0..6).map(seeding).collect();
-    let chosen = Choker::default().rechoke(&contenders, seconds(5), &config(3, 0), &mut rng());
-    assert_eq!(links(chosen), [3, 4, 5]);
+fn the_orders_it_is_compared_with_rank_by_what_was_given() {
+    let contenders: Vec<Contender> = (0..5u64)
+        .map(|n| Contender { balance: -n.cast_signed(), gave_lately: 10 - n, ..contender(n) })
+        .collect();
+    let by = |order| {
+        let config = EngineConfig { order, ..config(2) };
+        links(Choker::default().fill(&contenders, seconds(1), &config, &mut rng(1)))
+    };
+    assert_eq!(by(Order::LeastOwed), [4, 3]);
+    assert_eq!(by(Order::MostGiven), [0, 1]);
 }

@@ -180,7 +180,7 @@ fn a_peer_that_gives_nothing_is_probed_and_at_last_left() {
     hand.connect(LINK, 1, FAST);
     hand.say(PeerMessage::HaveAll);
     let asked = hand.say(PeerMessage::Unchoke).len();
-    assert_eq!(asked, 32, "half a MiB ahead");
+    assert_eq!(asked, 16, "a quarter of a MiB ahead");
     let mut left_after = None;
     for second in 1..200 {
         hand.now += Duration::from_secs(1);

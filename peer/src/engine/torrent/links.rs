@@ -166,6 +166,9 @@ impl Torrent {
         self.by_peer.remove(&peer.key);
         if peer.wants_us {
             self.interested -= 1;
+            if peer.we_choke {
+                context.choker.on_waited_in_vain();
+            }
         }
         if !peer.we_choke {
             self.on_slot_free(context);

@@ -71,7 +71,11 @@ impl Torrent {
             // No more than there are pieces.
             peer.wanted = missing as u32;
         }
-        let shown = self.dispersal.is_some().then(|| has.clone());
+        // Who claims everything takes nothing, and proves nothing: as if it were not there.
+        if let Some(dispersal) = self.dispersal.as_mut().filter(|_| has.is_full()) {
+            dispersal.forget(link, context.rng);
+        }
+        let shown = (self.dispersal.is_some() && !has.is_full()).then(|| has.clone());
         peer.has = has;
         if peer.wanted > 0 {
             peer.we_want = true;

@@ -7,6 +7,7 @@ use samara_proto::layout::PieceIndex;
 use super::super::context::Context;
 use super::super::dispersal::{Choice, Dispersal};
 use super::super::event::{LinkId, PeerMessage, PeerTraits};
+use super::super::peer::Peer;
 use super::super::timers::TimerName;
 use super::Torrent;
 
@@ -53,7 +54,8 @@ impl Torrent {
         if self.links.get(&link).is_none_or(|peer| peer.we_choke) {
             return;
         }
-        while let Some(dispersal) = &mut self.dispersal
+        while !self.is_shown_enough(link, context)
+            && let Some(dispersal) = &mut self.dispersal
             && dispersal.has_room(link)
             && let Some(Choice { piece, instead_of }) = dispersal.choose(link, context.now, context.rng)
         {
@@ -61,6 +63,9 @@ impl Torrent {
                 dispersal.take(other, piece, context.now, context.rng);
             }
             dispersal.promise(link, piece, context.now, context.rng);
+            if let Some(peer) = self.links.get_mut(&link) {
+                peer.turn.on_shown(self.layout.piece_size(piece));
+            }
             context.send(link, PeerMessage::Have(piece));
             // Without BEP 6 it could not be told, and is served all the same.
             if let Some(other) =
@@ -69,6 +74,14 @@ impl Torrent {
                 self.refuse_waiting_of(other, piece, context);
             }
         }
+    }
+
+    /// Whether a peer was shown all that belongs to its turn, and somebody else waits.
+    fn is_shown_enough(&self, link: LinkId, context: &Context<'_>) -> bool {
+        let shown_all = |peer: &Peer| peer.turn.is_shown_all(self.layout.piece_length());
+        context.choker.is_wanted(context.config)
+            && self.dispersal.as_ref().is_some_and(Dispersal::is_needed)
+            && self.links.get(&link).is_some_and(shown_all)
     }
 
     /// Counts a peer that asks for `piece` as a copy of it.

@@ -1,14 +1,12 @@
-//! Answering requests and giving out slots.
+//! Answering requests.
 
 use samara_proto::layout::{BlockRef, PieceIndex};
-use samara_proto::moment::Moment;
 
-use super::super::choker::Contender;
 use super::super::context::Context;
 use super::super::event::{LinkId, Offence, Output, PeerMessage};
 use super::super::timers::TimerName;
 use super::super::uploads::Grant;
-use super::{Aim, Torrent};
+use super::Torrent;
 
 /// Refusals that one remote may provoke cost this much of its allowance, against 1 for a harmless message.
 const OVERFLOW_COST: u32 = 4;
@@ -32,6 +30,7 @@ impl Torrent {
         };
         let cost = match granted {
             Some(Grant::Queued) => {
+                peer.turn.on_request(context.now);
                 self.promise(link, block.piece, context);
                 return self.hand_out(link, context);
             }
@@ -61,6 +60,10 @@ impl Torrent {
         peer.up.add(context.now, block.length);
         self.up.add(context.now, block.length);
         let is_dry = !peer.uploads.is_busy();
+        if is_dry {
+            peer.turn.on_dry(context.now);
+            context.timers.set_no_later(TimerName::Turns, peer.turn.ends_at(false));
+        }
         let rate = peer.up.rate(context.now);
         if let Some(dispersal) = self.dispersal.as_mut().filter(|_| is_dry) {
             dispersal.on_dry(link, rate);
@@ -78,11 +81,21 @@ impl Torrent {
         self.hand_out(link, context);
     }
 
-    /// Gives the driver as many blocks for a link as it may hold.
+    /// Gives the driver as many blocks for a link as it may hold, until its turn is over. It keeps its slot
+    /// until all is sent, or those who get something at a time would be more than there are slots.
     fn hand_out(&mut self, link: LinkId, context: &mut Context<'_>) {
-        let Some(peer) = self.links.get_mut(&link) else { return };
-        let window_bytes = peer.upload_window_bytes(context.now, context.config);
-        while let Some(block) = peer.uploads.hand_out(window_bytes) {
+        loop {
+            let is_over = self.is_turn_over(link, context);
+            let Some(peer) = self.links.get_mut(&link) else { return };
+            if is_over {
+                if !peer.uploads.has_handed() {
+                    self.choke(link, context);
+                }
+                return;
+            }
+            let window_bytes = peer.upload_window_bytes(context.now, context.config);
+            let Some(block) = peer.uploads.hand_out(window_bytes) else { break };
+            peer.turn.on_handed(block);
             context.outputs.push_back(Output::SendBlock { link, block });
             if let Some(dispersal) = &mut self.dispersal {
                 dispersal.on_handed(link, block, context.now);
@@ -107,80 +120,5 @@ impl Torrent {
                 context.send(link, PeerMessage::Reject(block));
             }
         }
-    }
-
-    /// A peer wants something from us.
-    pub(super) fn on_interested(&mut self, link: LinkId, context: &mut Context<'_>) {
-        let Some(peer) = self.links.get_mut(&link) else { return };
-        if std::mem::replace(&mut peer.wants_us, true) {
-            return;
-        }
-        peer.slot_since = context.now;
-        self.interested += 1;
-        if context.choker.has_room(context.config) {
-            self.unchoke(link, context);
-        }
-        context.timers.set_no_later(TimerName::Rechoke, context.now + context.config.rechoke_interval);
-    }
-
-    /// A peer wants nothing from us any more: its slot goes to somebody else.
-    pub(super) fn on_not_interested(&mut self, link: LinkId, context: &mut Context<'_>) {
-        let Some(peer) = self.links.get_mut(&link) else { return };
-        if std::mem::replace(&mut peer.wants_us, false) {
-            self.interested -= 1;
-            self.choke(link, context);
-            self.lure(link, context);
-        }
-    }
-
-    /// Lets a peer take from us.
-    pub fn unchoke(&mut self, link: LinkId, context: &mut Context<'_>) {
-        let Some(peer) = self.links.get_mut(&link) else { return };
-        if std::mem::replace(&mut peer.we_choke, false) {
-            peer.slot_since = context.now;
-            context.choker.on_unchoked();
-            context.send(link, PeerMessage::Unchoke);
-            self.show_more(link, context);
-        }
-    }
-
-    /// Lets a peer take nothing more; what the driver holds already still goes out.
-    pub fn choke(&mut self, link: LinkId, context: &mut Context<'_>) {
-        let Some(peer) = self.links.get_mut(&link) else { return };
-        if std::mem::replace(&mut peer.we_choke, true) {
-            return;
-        }
-        peer.slot_since = context.now;
-        let waiting = peer.uploads.take_all();
-        let fast = peer.traits.fast;
-        if let Some(dispersal) = &mut self.dispersal {
-            dispersal.on_choked(link, context.rng);
-        }
-        context.send(link, PeerMessage::Choke);
-        for block in waiting.into_iter().filter(|_| fast) {
-            context.send(link, PeerMessage::Reject(block));
-        }
-        self.on_slot_free(context);
-    }
-
-    /// A slot that was taken is free.
-    pub(super) fn on_slot_free(&mut self, context: &mut Context<'_>) {
-        context.choker.on_choked();
-        context.timers.set_no_later(TimerName::FillSlots, context.choker.fill_at(context.now));
-    }
-
-    /// The links whose peers want something.
-    pub fn contenders(&self, now: Moment) -> impl Iterator<Item = Contender> + '_ {
-        let seeding = self.aim == Aim::Serve || self.is_complete();
-        let wanting = self.links.iter().filter(|(_, peer)| peer.wants_us);
-        wanting.map(move |(&link, peer)| Contender {
-            torrent: self.id,
-            link,
-            seeding,
-            unchoked: !peer.we_choke,
-            since: peer.slot_since,
-            given: peer.down.in_window(now),
-            hoards: self.dispersal.as_ref().is_some_and(|dispersal| dispersal.is_kept_from(link, now)),
-        })
     }
 }

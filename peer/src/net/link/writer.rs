@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -17,12 +17,13 @@ use tokio::time::timeout;
 use super::framed::WireWriter;
 use super::{LinkEvent, Order, Shared};
 use crate::disk::StoreError;
+use crate::net::pace::{Cover, Pace};
 
 /// A keep-alive is sent after this much silence of ours; remotes hang up after two minutes (BEP 3).
 const KEEP_ALIVE: Duration = Duration::from_secs(100);
-/// Gathered bytes that are handed to the transport without waiting for more: two blocks, no more than a slow link
-/// should have behind a message that comes now.
-const WRITE_SIZE: usize = 32 << 10;
+/// Gathered bytes that are handed to the transport without waiting for more: few on a slow link, where a message that
+/// comes now would stand behind them, more where every write costs.
+const GATHERED: Cover = Cover { time: Duration::from_millis(5), least: 32 << 10, most: 128 << 10 };
 
 /// Writes until the stream fails or the node lets go of the link.
 pub(super) async fn run(mut writer: WireWriter, shared: Arc<Shared>, mut orders: mpsc::Receiver<Order>) {
@@ -39,6 +40,7 @@ async fn write_all(
 ) -> io::Result<()> {
     let mut reads = FuturesOrdered::new();
     let mut sent = Vec::new();
+    let (mut pace, mut gathered) = (Pace::new(GATHERED, Instant::now()), GATHERED.least);
     loop {
         if reads.is_empty() {
             match timeout(KEEP_ALIVE, orders.recv()).await {
@@ -63,13 +65,15 @@ async fn write_all(
                 }
             }
         }
-        if writer.pending() >= WRITE_SIZE {
+        let pending = writer.pending();
+        if pending >= gathered {
             writer.write().await?;
         } else if reads.is_empty() && orders.is_empty() {
             writer.flush().await?;
         } else {
             continue;
         }
+        gathered = pace.on_left(Instant::now(), pending).unwrap_or(gathered);
         report_sent(shared, &mut sent).await?;
     }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures::io::{AsyncRead, AsyncWrite};
 
-use super::pace::{Cover, Pace};
+use crate::net::pace::{Cover, Pace};
 
 /// Content of the longest frame: four full TLS records, and below the size from which allocators go to the system
 /// for each.

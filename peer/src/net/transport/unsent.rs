@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures::io::{AsyncRead, AsyncWrite};
 use libp2p::tcp::tokio::TcpStream;
 
-use super::pace::{Cover, Pace};
+use crate::net::pace::{Cover, Pace};
 
 /// Bytes that the kernel holds beyond those that are under way (`TCP_NOTSENT_LOWAT`). Without a bound it takes
 /// all that fits into the send buffer, megabytes, and a choke or a have waits behind them for seconds. It asks for

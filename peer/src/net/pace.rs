@@ -7,18 +7,18 @@ const WINDOW: Duration = Duration::from_millis(100);
 
 /// The time that is covered, within bounds in bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cover {
+pub(in crate::net) struct Cover {
     /// What waits lasts so long.
-    pub(super) time: Duration,
+    pub(in crate::net) time: Duration,
     /// Least that may wait, however slow it is.
-    pub(super) least: usize,
+    pub(in crate::net) least: usize,
     /// Most that may wait, however fast it is.
-    pub(super) most: usize,
+    pub(in crate::net) most: usize,
 }
 
 /// Measures what leaves.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(in crate::net) struct Pace {
     cover: Cover,
     since: Instant,
     bytes: usize,
@@ -26,12 +26,12 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Nothing has left yet.
-    pub(super) fn new(cover: Cover, now: Instant) -> Self {
+    pub(in crate::net) fn new(cover: Cover, now: Instant) -> Self {
         Self { cover, since: now, bytes: 0 }
     }
 
     /// So many bytes left; gives what may wait from now on once enough was measured.
-    pub(super) fn on_left(&mut self, now: Instant, bytes: usize) -> Option<usize> {
+    pub(in crate::net) fn on_left(&mut self, now: Instant, bytes: usize) -> Option<usize> {
         self.bytes += bytes;
         let elapsed = now.saturating_duration_since(self.since);
         if elapsed < WINDOW {
