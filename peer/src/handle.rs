@@ -191,6 +191,8 @@ pub enum TorrentEvent {
     },
     /// Something the user should know; the transfer goes on.
     Warning(String),
+    /// Something that was warned of is over.
+    Note(String),
     /// The torrent cannot go on; what is verified stays and can be resumed.
     Failed(String),
 }

@@ -416,8 +416,10 @@ impl NodeLoop {
             }
             TrackerEvent::Recovered { torrent, url, message } => {
                 let state = self.torrents.get_mut(&torrent);
-                if state.is_some_and(|state| state.on_tracker_back(&url)) {
-                    self.warn(torrent, message);
+                if let Some(state) = state
+                    && state.on_tracker_back(&url)
+                {
+                    state.tell(TorrentEvent::Note(message));
                 }
             }
             TrackerEvent::WaysNamed { addresses } => self.on_ways_named(addresses),

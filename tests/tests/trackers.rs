@@ -85,8 +85,10 @@ async fn wait_warning(torrent: &mut Torrent, url: &str, says: &str) -> String {
     let waiting = async {
         loop {
             match torrent.next_event().await.expect("the node goes on") {
-                TorrentEvent::Warning(warning) if warning.contains(url) && warning.contains(says) => {
-                    return warning;
+                TorrentEvent::Warning(said) | TorrentEvent::Note(said)
+                    if said.contains(url) && said.contains(says) =>
+                {
+                    return said;
                 }
                 _ => {}
             }

@@ -128,6 +128,11 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         node: Option<&'static str>,
     },
+    /// What a warning was about is over.
+    Note {
+        /// One sentence.
+        message: String,
+    },
     /// The command failed.
     Error {
         /// One sentence.

@@ -115,6 +115,9 @@ impl Follower {
             TorrentEvent::Warning(message) => {
                 self.output.warn(format_args!("{}: {message}", self.which.name))
             }
+            TorrentEvent::Note(message) => {
+                self.output.good_news(format_args!("{}: {message}", self.which.name))
+            }
             TorrentEvent::Failed(message) => self.on_failed(&message),
         }
     }

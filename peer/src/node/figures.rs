@@ -15,7 +15,7 @@ impl NodeLoop {
     /// Tells everybody who follows a torrent how it stands.
     pub(super) fn tell_progress(&mut self) {
         let now = self.now();
-        let (mut links, mut lacks) = (self.linked_peers(), self.lacks());
+        let (mut links, mut lacks, outside) = (self.linked_peers(), self.lacks(), self.outside());
         for (id, state) in &mut self.torrents {
             let (links, lack) = (links.remove(id).unwrap_or_default(), lacks.remove(id).unwrap_or_default());
             state.figures.links.store(links.len() as u64, Ordering::Relaxed);
@@ -23,7 +23,7 @@ impl NodeLoop {
                 let left = active.metainfo.layout().total_size().saturating_sub(active.bytes_done);
                 state.figures.left.store(left, Ordering::Relaxed);
             }
-            let mut progress = state.progress(now, &links, lack);
+            let mut progress = state.progress(now, &links, lack, outside);
             if let Phase::Fetching(fetching) = &state.phase {
                 let ids = fetching.asking.iter().filter_map(|&peer| self.peers.id(peer));
                 progress.asked_peers = ids.filter(|id| self.swarm.behaviour().wire.is_connected(id)).count();
@@ -35,10 +35,10 @@ impl NodeLoop {
     /// What the node is doing.
     pub(super) fn figures(&mut self) -> NodeFigures {
         let now = self.now();
-        let (mut links, mut lacks) = (self.linked_peers(), self.lacks());
+        let (mut links, mut lacks, outside) = (self.linked_peers(), self.lacks(), self.outside());
         let torrents = self.torrents.iter_mut().filter_map(|(id, state)| {
             let (links, lack) = (links.remove(id).unwrap_or_default(), lacks.remove(id).unwrap_or_default());
-            let progress = state.progress(now, &links, lack);
+            let progress = state.progress(now, &links, lack, outside);
             let mut known: BTreeMap<Source, usize> = BTreeMap::new();
             for source in state.known.values().map(Sightings::found_by) {
                 *known.entry(source).or_default() += 1;
