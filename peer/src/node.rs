@@ -526,6 +526,7 @@ impl NodeLoop {
             self.remember_peers(torrent, instant);
         }
         self.ask_for_metainfo();
+        self.tell_none_reached();
         self.tell_dialability();
         self.tend_dht();
     }

@@ -18,6 +18,7 @@ use super::dht::TorrentInDht;
 use super::exchange::Parted;
 use super::interface::Outside;
 use super::remember::Remembered;
+use super::unreached::Vain;
 use super::waiting::Lack;
 use crate::disk::Store;
 use crate::engine::event::{PeerKey, Source};
@@ -88,6 +89,8 @@ pub(super) struct TorrentState {
     pub(super) known: BTreeMap<PeerKey, Sightings>,
     /// Peers named by hand of whom it was told that they cannot be reached.
     pub(super) unreached: BTreeSet<PeerKey>,
+    /// Whether trackers have named peers of whom none can be reached.
+    pub(super) vain: Vain,
     /// Seeds whose link ended when there was nothing to trade any more.
     pub(super) parted: BTreeMap<PeerKey, Parted>,
     /// Where it stands in the DHT.

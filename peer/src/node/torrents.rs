@@ -19,6 +19,7 @@ use super::open::{self, Fetched, Opened, Opening, Question};
 use super::peers::named_peer;
 use super::remember::Remembered;
 use super::torrent::{Active, Fetching, Phase, Rates, TorrentState, content_bytes};
+use super::unreached::Vain;
 use super::{NodeLoop, Work};
 use crate::disk::{OpenError, StoreError};
 use crate::engine::event::{Aim, Content, Input, PeerKey, Proof, Source, TorrentId};
@@ -75,6 +76,7 @@ impl NodeLoop {
             announced: BTreeSet::new(),
             silent_trackers: BTreeMap::new(),
             unreached: BTreeSet::new(),
+            vain: Vain::default(),
             parted: BTreeMap::new(),
             dht: TorrentInDht::default(),
             remembered: Remembered::default(),
