@@ -351,6 +351,37 @@ fn an_interrupted_get_says_so_last_and_promises_nothing_that_is_not_there() {
     assert_exit(&child.wait_with_output().unwrap(), 130);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_that_goes_away_ends_a_command_unless_it_was_to_outlive_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = |prelude: &str| {
+        let script = format!("{prelude} exec {} node --bind 127.0.0.1", env!("CARGO_BIN_EXE_samara"));
+        let mut child = Command::new("sh")
+            .args(["-c", &script])
+            .env("XDG_STATE_HOME", dir.path().join("state"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+        child
+    };
+    let mut plain = start("");
+    let killed = Command::new("kill").args(["-HUP", &plain.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(plain.wait().unwrap().code(), Some(130));
+
+    let mut lasting = start("trap '' HUP;");
+    let status = fs::read_to_string(format!("/proc/{}/status", lasting.id())).unwrap();
+    lasting.kill().unwrap();
+    lasting.wait().unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+    assert!(
+        ignored.ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f']),
+        "it listens all the same: {ignored}"
+    );
+}
+
 #[test]
 fn whoever_waits_for_a_torrent_s_description_is_told_what_for() {
     let dir = tempfile::tempdir().unwrap();
