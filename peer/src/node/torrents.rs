@@ -426,8 +426,10 @@ async fn leave(mut state: TorrentState) {
 }
 
 async fn close(active: &Active) {
-    if let Err(error) = active.store.close().await {
-        tracing::warn!(%error, "resume data could not be saved");
+    match active.store.close().await {
+        // Closed before: what there was to save is saved, or whoever closed it said why not.
+        Ok(()) | Err(StoreError::Closed) => {}
+        Err(error) => tracing::warn!(%error, "resume data could not be saved"),
     }
 }
 
