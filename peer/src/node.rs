@@ -477,7 +477,8 @@ impl NodeLoop {
                     self.on_dial_failed(peer, connection_id, &error);
                 }
             }
-            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener has trouble"),
+            // Strangers' doing, such as a connection that ends before it was accepted.
+            SwarmEvent::ListenerError { error, .. } => tracing::debug!(%error, "a listener has trouble"),
             SwarmEvent::ListenerClosed { addresses, reason, listener_id } => {
                 self.settling.remove(&listener_id);
                 let is_ours =
