@@ -395,6 +395,21 @@ fn whoever_waits_for_a_torrent_s_description_is_told_what_for() {
 }
 
 #[test]
+fn a_node_whose_addresses_do_not_stay_the_same_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = ["node", "--bind", "127.0.0.1", "--state-dir", "place"];
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    fs::create_dir_all(dir.path().join("place/identity")).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    fs::write(dir.path().join("place/identity/0.port"), format!("{port}\n")).unwrap();
+    fs::write(dir.path().join("place/identity/0.key"), "torn").unwrap();
+    let first = Told::by(dir.path(), &args);
+    first.expect("was damaged or gone");
+    first.expect(&format!("port {port}"));
+    Told::by(dir.path(), &args).expect("--state-dir of its own");
+}
+
+#[test]
 fn a_way_into_the_dht_that_leads_nowhere_is_told_of_with_the_reason() {
     let dir = tempfile::tempdir().unwrap();
     let dead = "/ip4/127.0.0.1/tcp/1/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
