@@ -295,6 +295,27 @@ fn a_failed_get_does_not_promise_to_go_on() {
 }
 
 #[test]
+fn verify_takes_a_file_that_is_called_incomplete_for_what_it_is() {
+    let dir = with_file(300_000);
+    assert_exit(&samara(dir.path(), &["create", "big.bin"]), 0);
+    fs::create_dir(dir.path().join("there")).unwrap();
+    fs::rename(dir.path().join("big.bin"), dir.path().join("there/big.bin.part")).unwrap();
+    let verified = samara(dir.path(), &["verify", "big.bin.torrent", "there"]);
+    assert_exit(&verified, 3);
+    let said = stdout(&verified);
+    assert!(said.contains("still called .part") && !said.contains("missing"), "{said}");
+}
+
+#[test]
+fn whoever_seeds_a_link_is_told_what_takes_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = "magnet:?xt=urn:btih:0123456789abcdef0123456789abcdef01234567";
+    let refused = samara(dir.path(), &["seed", link, "--bind", "127.0.0.1"]);
+    assert_exit(&refused, 2);
+    assert!(stderr(&refused).contains("get --seed"), "{}", stderr(&refused));
+}
+
+#[test]
 fn get_names_every_bad_source() {
     let dir = with_file(1000);
     assert_exit(&samara(dir.path(), &["create", "big.bin"]), 0);

@@ -270,6 +270,8 @@ pub struct ProblemFile {
 pub enum Problem {
     /// It is not there under its own name.
     Missing,
+    /// It is there under the name of an incomplete file.
+    Incomplete,
     /// Its size is right, its content is not.
     Bad,
     /// It is shorter or longer than it should be; `get` does not touch such a file.
@@ -281,6 +283,7 @@ impl Problem {
     pub fn words(self) -> &'static str {
         match self {
             Self::Missing => "missing",
+            Self::Incomplete => "incomplete",
             Self::Bad => "bad",
             Self::WrongSize => "wrong size",
         }
