@@ -43,6 +43,7 @@ pub use verify::{VerifyError, VerifyReport, verify};
 pub use walk::WalkError;
 pub use whole::write_whole;
 
+use crate::choice::Chosen;
 use crate::engine::event::Verdict;
 
 /// What may be done to a torrent's files.
@@ -62,6 +63,9 @@ pub struct StoreOptions {
     pub root: PathBuf,
     /// What may be done there.
     pub access: Access,
+    /// What of it is wanted. Other files are not made, but for those that share a piece with a wanted one;
+    /// what is there of them is used all the same.
+    pub chosen: Arc<Chosen>,
     /// Where resume data is kept; without it everything found is hashed at every start.
     pub state_dir: Option<PathBuf>,
     /// Who does the work.

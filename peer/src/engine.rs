@@ -20,6 +20,7 @@ pub mod rate;
 pub mod reputation;
 pub mod requests;
 pub mod rng;
+pub mod selection;
 pub mod stats;
 pub mod timers;
 pub mod torrent;
@@ -125,6 +126,11 @@ impl Engine {
         self.torrents.get(&torrent).map_or(0, Torrent::bytes_done)
     }
 
+    /// Whether every piece of a torrent that is wanted is verified.
+    pub fn is_finished(&self, torrent: TorrentId) -> bool {
+        self.torrents.get(&torrent).is_some_and(Torrent::is_finished)
+    }
+
     /// Whether every piece of a torrent is verified.
     pub fn is_complete(&self, torrent: TorrentId) -> bool {
         self.torrents.get(&torrent).is_some_and(Torrent::is_complete)
@@ -220,6 +226,11 @@ impl Engine {
             }
             Input::PieceLost { torrent, piece } => {
                 self.with(torrent, |torrent, context| torrent.on_lost(piece, context));
+                Some(torrent)
+            }
+            Input::Select { torrent, selection } => {
+                self.with(torrent, |torrent, context| torrent.select(&selection, context));
+                self.timers.set_no_later(TimerName::Dial, self.now);
                 Some(torrent)
             }
             // Whatever comes in, the timers that are due are looked after.

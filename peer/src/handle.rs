@@ -19,6 +19,7 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
+use crate::choice::Choice;
 use crate::disk::DiskPool;
 use crate::engine::event::{Source, TorrentId};
 use crate::metrics::NodeFigures;
@@ -78,6 +79,8 @@ pub struct AddOptions {
     pub trackers: Vec<String>,
     /// Peers to dial straight away; each ends in `/p2p/<peer id>`.
     pub peers: Vec<Multiaddr>,
+    /// What of it is wanted; what is shared is shared whole.
+    pub choice: Choice,
     /// What is on disk must be whole (`seed`), or may be missing (`get`).
     pub role: Role,
 }
@@ -105,9 +108,9 @@ pub enum Stage {
 /// A moment's figures of one torrent.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    /// Verified content bytes.
+    /// Verified content bytes, of those that are wanted.
     pub bytes_done: u64,
-    /// All content bytes.
+    /// All content bytes that are wanted.
     pub bytes_total: u64,
     /// Received content bytes a second.
     pub down_rate: u64,
@@ -166,8 +169,10 @@ pub enum TorrentEvent {
     Metainfo(Arc<Metainfo>),
     /// Checked what was on disk; the torrent takes part in its swarm. Bytes found good there.
     Ready {
-        /// Content bytes that need not be fetched.
+        /// Wanted content bytes that need not be fetched.
         bytes_present: u64,
+        /// All content bytes that are wanted.
+        bytes_total: u64,
     },
     /// A peer is linked that was found by this source; [`Source::Incoming`] if it found us.
     Linked {
@@ -178,9 +183,9 @@ pub enum TorrentEvent {
     },
     /// Figures, about once a second.
     Progress(Progress),
-    /// Every piece is verified and every file has its final name.
+    /// Every piece that is wanted is verified and every file that is wanted has its final name.
     Complete {
-        /// Content bytes.
+        /// Content bytes that are wanted.
         bytes: u64,
         /// Since the torrent was added.
         elapsed: Duration,

@@ -6,6 +6,8 @@
 pub mod engine;
 
 #[cfg(feature = "node")]
+pub mod choice;
+#[cfg(feature = "node")]
 pub mod cli;
 #[cfg(feature = "node")]
 pub mod disk;

@@ -58,7 +58,7 @@ use lan::Neighbourhood;
 use links::{Dialling, LinkEntry, Setup};
 use open::{Fetched, Opened};
 use peers::Peers;
-use torrent::{TorrentState, content_bytes};
+use torrent::TorrentState;
 
 /// Facts from links waiting for the loop; beyond it the links wait, and with them their remotes.
 const LINK_EVENTS: usize = 1024;
@@ -374,15 +374,13 @@ impl NodeLoop {
                 if verdict == Verdict::Good
                     && let Some(active) = self.torrents.get_mut(&torrent).and_then(TorrentState::active_mut)
                 {
-                    active.bytes_done += content_bytes(active.metainfo.layout(), piece);
+                    active.on_good(piece);
                 }
                 self.drive(Input::PieceChecked { torrent, piece, verdict });
             }
             StoreEvent::Changed { message, pieces } => {
                 if let Some(active) = self.torrents.get_mut(&torrent).and_then(TorrentState::active_mut) {
-                    let layout = active.metainfo.layout();
-                    let lost: u64 = pieces.iter().map(|&piece| content_bytes(layout, piece)).sum();
-                    active.bytes_done = active.bytes_done.saturating_sub(lost);
+                    pieces.iter().for_each(|&piece| active.on_lost(piece));
                 }
                 for piece in pieces {
                     self.drive(Input::PieceLost { torrent, piece });

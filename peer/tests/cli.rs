@@ -562,3 +562,27 @@ fn colours_are_only_for_terminals() {
     let created = samara(dir.path(), &["create", "big.bin"]);
     assert!(!stdout(&created).contains('\u{1b}') && !stderr(&created).contains('\u{1b}'));
 }
+
+#[test]
+fn files_are_numbered_and_a_name_that_no_file_has_is_wrong_usage() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["one", "two"] {
+        fs::create_dir_all(dir.path().join("both")).unwrap();
+        fs::write(dir.path().join("both").join(name), name).unwrap();
+    }
+    assert_exit(&samara(dir.path(), &["create", "both"]), 0);
+    let shown = stdout(&samara(dir.path(), &["show", "both.torrent"]));
+    assert!(
+        shown.lines().any(|line| line.trim_start().starts_with("2 ") && line.ends_with("both/two")),
+        "{shown}"
+    );
+    for (pattern, said) in [("three", "no file"), ("3", "no file"), ("0", "counted from 1")] {
+        for command in [&["get", "both.torrent"][..], &["verify", "both.torrent", "."]] {
+            let output = samara(dir.path(), &[command, &["--only", pattern]].concat());
+            assert_exit(&output, 2);
+            assert!(stderr(&output).contains(said), "{}", stderr(&output));
+        }
+    }
+    fs::remove_file(dir.path().join("both/one")).unwrap();
+    assert_exit(&samara(dir.path(), &["verify", "both.torrent", ".", "--only", "both/two"]), 0);
+}

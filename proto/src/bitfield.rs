@@ -29,6 +29,8 @@ pub enum BitfieldError {
 pub struct Bitfield {
     /// Piece 0 is the highest bit of the first word, as on the wire; bits beyond `len` are zero.
     words: Vec<u64>,
+    /// A bit for each word that is not zero, in the same order: searches skip 4,096 pieces at once.
+    occupied: Vec<u64>,
     len: u32,
     ones: u32,
 }
@@ -36,7 +38,7 @@ pub struct Bitfield {
 impl Bitfield {
     /// No piece of `len`.
     pub fn new(len: u32) -> Self {
-        Self { words: vec![0; len.div_ceil(WORD_BITS) as usize], len, ones: 0 }
+        Self::from_words(vec![0; len.div_ceil(WORD_BITS) as usize], len)
     }
 
     /// Every piece of `len`.
@@ -45,7 +47,22 @@ impl Bitfield {
         if let Some(last) = words.last_mut() {
             *last &= used_bits_of_last_word(len);
         }
-        Self { words, len, ones: len }
+        Self::from_words(words, len)
+    }
+
+    fn from_words(words: Vec<u64>, len: u32) -> Self {
+        let mut set =
+            Self { occupied: vec![0; words.len().div_ceil(WORD_BITS as usize)], words, len, ones: 0 };
+        set.count_anew();
+        set
+    }
+
+    fn count_anew(&mut self) {
+        self.ones = self.words.iter().map(|word| word.count_ones()).sum();
+        for (summary, words) in self.occupied.iter_mut().zip(self.words.chunks(WORD_BITS as usize)) {
+            let bits = (0..).zip(words).filter(|(_, word)| **word != 0).map(|(n, _)| bit_of(PieceIndex(n)));
+            *summary = bits.sum();
+        }
     }
 
     /// The set that `bytes` describes on the wire.
@@ -68,8 +85,7 @@ impl Bitfield {
         if words.last().is_some_and(|last| last & !used_bits_of_last_word(len) != 0) {
             return Err(BitfieldError::SpareBits);
         }
-        let ones = words.iter().map(|word| word.count_ones()).sum();
-        Ok(Self { words, len, ones })
+        Ok(Self::from_words(words, len))
     }
 
     /// The bytes of a bitfield message: piece 0 is the highest bit of the first byte, spare bits are zero.
@@ -88,7 +104,10 @@ impl Bitfield {
     pub fn set(&mut self, piece: PieceIndex) -> bool {
         let new = piece.0 < self.len && !self.get(piece);
         if new {
-            self.words[word_of(piece)] |= bit_of(piece);
+            let word = word_of(piece);
+            self.words[word] |= bit_of(piece);
+            let summary = PieceIndex(word as u32);
+            self.occupied[word_of(summary)] |= bit_of(summary);
             self.ones += 1;
         }
         new
@@ -98,7 +117,12 @@ impl Bitfield {
     pub fn clear(&mut self, piece: PieceIndex) -> bool {
         let there = self.get(piece);
         if there {
-            self.words[word_of(piece)] &= !bit_of(piece);
+            let word = word_of(piece);
+            self.words[word] &= !bit_of(piece);
+            if self.words[word] == 0 {
+                let summary = PieceIndex(word as u32);
+                self.occupied[word_of(summary)] &= !bit_of(summary);
+            }
             self.ones -= 1;
         }
         there
@@ -107,11 +131,10 @@ impl Bitfield {
     /// Puts every piece of `other` into the set, which must be of the same torrent.
     pub fn set_all_of(&mut self, other: &Self) {
         debug_assert_eq!(self.len, other.len, "sets of different torrents");
-        self.ones = 0;
         for (own, other) in self.words.iter_mut().zip(&other.words) {
             *own |= other;
-            self.ones += own.count_ones();
         }
+        self.count_anew();
     }
 
     /// Pieces in the torrent, in the set or not.
@@ -150,16 +173,21 @@ impl Bitfield {
     }
 
     /// The pieces that are both in this set and in `other`, in ascending order from about `start` on, then
-    /// those before it: a whole word of 64 pieces is skipped at once.
+    /// those before it. What one of them has nothing of is skipped, up to 4,096 pieces at once.
     pub fn common_from<'a>(
         &'a self,
         other: &'a Self,
         start: PieceIndex,
     ) -> impl Iterator<Item = PieceIndex> + 'a {
-        let words = self.words.len().min(other.words.len());
-        let first = word_of(start).min(words);
-        (first..words)
-            .chain(0..first)
+        let first = word_of(start);
+        let occupied_by_both = move |from: usize| {
+            let summaries = from..self.occupied.len().min(other.occupied.len());
+            let words = summaries.flat_map(|index| bits(index, self.occupied[index] & other.occupied[index]));
+            words.map(|word| word.0 as usize)
+        };
+        occupied_by_both(first / WORD_BITS as usize)
+            .skip_while(move |&word| word < first)
+            .chain(occupied_by_both(0).take_while(move |&word| word < first))
             .flat_map(move |index| bits(index, self.words[index] & other.words[index]))
     }
 

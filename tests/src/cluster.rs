@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libp2p::Multiaddr;
+use samara_peer::choice::Choice;
 use samara_peer::disk::{CreateOptions, create};
 use samara_peer::engine::event::Source;
 use samara_peer::handle::{AddOptions, Node, NodeConfig, Role, Torrent, TorrentEvent, TorrentSource};
@@ -170,8 +171,13 @@ pub async fn add(
     peers: &[Multiaddr],
     trackers: &[String],
 ) -> Torrent {
-    let options =
-        AddOptions { root: root.to_owned(), trackers: trackers.to_vec(), peers: peers.to_vec(), role };
+    let options = AddOptions {
+        root: root.to_owned(),
+        trackers: trackers.to_vec(),
+        peers: peers.to_vec(),
+        choice: Choice::default(),
+        role,
+    };
     node.add(source, options).await.expect("a torrent can be added once")
 }
 

@@ -11,6 +11,7 @@ use samara_tracker::TrackerArgs;
 
 use super::bind::Bind;
 use super::{parse, units};
+use crate::choice::FilePattern;
 use crate::net::discovery::DiscoverySet;
 
 const STYLES: Styles = Styles::styled()
@@ -213,6 +214,9 @@ pub struct VerifyArgs {
     /// The folder that holds the torrent's file or folder
     #[arg(value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
+    /// Only these files; see samara help get
+    #[arg(long, value_name = "FILES")]
+    pub only: Vec<FilePattern>,
 }
 
 /// `samara seed`
@@ -255,7 +259,20 @@ pub struct GetArgs {
     /// Peer to dial straight away, such as /ip4/192.0.2.7/tcp/4001/p2p/12D3Koo…; may be repeated
     #[arg(long = "peer", value_name = "MULTIADDR", value_parser = parse::peer_address)]
     pub peers: Vec<Multiaddr>,
-    /// Leave as soon as everything is here
+    /// Fetch only these files: numbers as samara show counts them, such as 1,4-6, or a path; may be repeated
+    ///
+    /// A path may leave out the torrent's own folder, a folder stands for everything in it, and * and ? stand for
+    /// any characters and for one, / included. Other files are not made. Where a v1 torrent lets files share a
+    /// piece, what comes along of a neighbour is kept in its .part file. The same command without --only fetches
+    /// the rest. Without it a magnet link may choose (so=).
+    #[arg(long, value_name = "FILES")]
+    pub only: Vec<FilePattern>,
+    /// Fetch from the beginning to the end, instead of what is rarest first
+    ///
+    /// For what is used before all of it is here. It is worse for the swarm, and for how fast it all comes.
+    #[arg(long)]
+    pub sequential: bool,
+    /// Leave as soon as everything is here, or everything that --only names
     #[arg(long, conflicts_with = "seed")]
     pub exit: bool,
     /// Stay and share until interrupted

@@ -23,7 +23,7 @@ pub struct Follower {
     which: Which,
     state: State,
     stage: Option<Stage>,
-    /// Content bytes in all, once known.
+    /// Content bytes in all, or of what is wanted, once known.
     bytes_total: Option<u64>,
     /// Content bytes verified, as last heard.
     bytes_done: u64,
@@ -102,7 +102,7 @@ impl Follower {
                 }
             }
             TorrentEvent::Checking { done, total } => self.on_checking(done, total),
-            TorrentEvent::Ready { bytes_present } => self.on_ready(bytes_present),
+            TorrentEvent::Ready { bytes_present, bytes_total } => self.on_ready(bytes_present, bytes_total),
             TorrentEvent::Progress(progress) => self.on_progress(now, &progress),
             TorrentEvent::Complete { bytes, elapsed, bytes_from, peers } => {
                 self.on_complete(now, bytes, elapsed, &bytes_from, peers);
@@ -135,9 +135,14 @@ impl Follower {
         bar.set(u64::try_from(share).unwrap_or(bytes), bytes, &["checking what is here".to_owned()]);
     }
 
-    fn on_ready(&mut self, bytes_present: u64) {
+    fn on_ready(&mut self, bytes_present: u64, total: u64) {
         self.bytes_done = bytes_present;
-        let total = self.bytes_total.unwrap_or(bytes_present);
+        if let Some(whole) = self.bytes_total.replace(total)
+            && total < whole
+        {
+            let (chosen, whole) = (units::size(total), units::size(whole));
+            self.output.note(format_args!("{}: only {chosen} of {whole} are wanted", self.which.name));
+        }
         if bytes_present > 0 && bytes_present < total {
             let (here, total) = (units::size(bytes_present), units::size(total));
             self.output

@@ -1,6 +1,7 @@
 //! `samara get`: download, then stay while others still take from us.
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,8 @@ use super::interrupt::Interrupt;
 use super::output::Output;
 use super::setup;
 use super::source::Source;
+use crate::choice::{Choice, FilePattern};
+use crate::engine::selection::Sequence;
 use crate::handle::{AddOptions, Node, Role, Torrent, TorrentEvent, TorrentSource};
 use crate::net::discovery::{cache, seconds_since_1970};
 
@@ -23,6 +26,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Runs it.
 pub async fn run(args: &GetArgs, common: &Common, output: &Output, mut interrupt: Interrupt) -> Outcome {
     let sources = read_all(&args.sources, output)?;
+    check_choice(&sources, args)?;
     fs::create_dir_all(&args.output).map_err(|error| Failure::file("create", &args.output, &error))?;
     let node = setup::start_node(common, &[], output).await?;
     let mut downloads = Vec::with_capacity(sources.len());
@@ -74,6 +78,36 @@ fn read_all(texts: &[String], output: &Output) -> Result<Vec<Source>, Failure> {
         }
     }
     last_failure.map_or(Ok(sources), Err)
+}
+
+/// Refuses file names that a `.torrent` does not know; what is in a link is seen later.
+fn check_choice(sources: &[Source], args: &GetArgs) -> Result<(), Failure> {
+    for source in sources {
+        if let Source::Torrent(metainfo) = source {
+            let chosen = choice(source, args).of(metainfo);
+            chosen.map_err(|error| Failure::usage(format!("{}: {error}", source.label())))?;
+        }
+    }
+    Ok(())
+}
+
+/// The files that are wanted: those that the user names, or else those that the link does.
+fn choice(source: &Source, args: &GetArgs) -> Choice {
+    let by_link = match source {
+        Source::Magnet(magnet) => magnet.select_only.as_ref(),
+        Source::Torrent(_) => None,
+    };
+    // A link counts from 0.
+    let number = |n: u32| n.saturating_add(1);
+    let numbers = |range: &RangeInclusive<u32>| number(*range.start())..=number(*range.end());
+    let only = match by_link {
+        Some(ranges) if args.only.is_empty() => {
+            vec![FilePattern::Numbers(ranges.iter().map(numbers).collect())]
+        }
+        _ => args.only.clone(),
+    };
+    let sequence = if args.sequential { Sequence::Ascending } else { Sequence::Rarest };
+    Choice { only, sequence }
 }
 
 /// Why no peer can be found for a source, if so; only peers that come to us remain.
@@ -137,14 +171,11 @@ async fn add(
         Source::Magnet(_) => Follower::new(source.label(), source.hashes(), output),
     };
     let label = source.label();
-    if matches!(&source, Source::Magnet(magnet) if magnet.select_only.is_some()) {
-        output
-            .warn(format_args!("{label}: this version fetches every file, not only those the link selects"));
-    }
     let options = AddOptions {
         root: args.output.clone(),
         trackers: args.trackers.clone(),
         peers: args.peers.clone(),
+        choice: choice(&source, args),
         role: Role::Get,
     };
     let source = match source {

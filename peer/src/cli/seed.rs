@@ -15,6 +15,7 @@ use super::output::Output;
 use super::setup;
 use super::source::{is_link, read_torrent};
 use super::units;
+use crate::choice::Choice;
 use crate::disk;
 use crate::handle::{AddOptions, Node, Role, Torrent, TorrentEvent, TorrentSource};
 
@@ -39,6 +40,7 @@ pub async fn run(args: SeedArgs, common: &Common, output: &Output, mut interrupt
         root: share.root.clone(),
         trackers: trackers.clone(),
         peers: Vec::new(),
+        choice: Choice::default(),
         role: Role::Seed,
     };
     let torrent = node
@@ -102,7 +104,7 @@ async fn follow(
             Some(TorrentEvent::Failed(message)) => {
                 return Err(Failure::failed(format!("cannot seed {}: {message}", share.metainfo.name())));
             }
-            Some(TorrentEvent::Ready { bytes_present }) => {
+            Some(TorrentEvent::Ready { bytes_present, .. }) => {
                 tell_missing(share, bytes_present, output)?;
                 announce(share, trackers, node, output);
             }

@@ -124,8 +124,11 @@ fn print(shown: &Shown, output: &Output) {
     output.field("magnet", &shown.magnet);
     if let Some(files) = &shown.files {
         output.field("files", files.len());
-        for file in files {
-            output.say(format_args!("  {:>10}  {}", units::size(file.size), file.path));
+        let width = files.len().to_string().len();
+        // Counted as --only counts them.
+        for (number, file) in (1..).zip(files) {
+            let size = units::size(file.size);
+            output.say(format_args!("  {number:>width$}  {size:>10}  {}", file.path));
         }
     }
 }

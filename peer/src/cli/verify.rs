@@ -13,14 +13,18 @@ use super::failure::{Exit, Failure, Outcome};
 use super::output::Output;
 use super::source::read_torrent;
 use super::units;
+use crate::choice::Choice;
 use crate::disk::{self, VerifyReport};
 
 /// Runs it.
 pub fn run(args: &VerifyArgs, output: &Output) -> Outcome {
     let metainfo = read_torrent(&args.torrent)?;
+    let choice = Choice { only: args.only.clone(), ..Choice::default() };
+    let chosen = choice.of(&metainfo).map_err(|error| Failure::usage(error.to_string()))?;
     let mut bar = output.bar(metainfo.name());
     let meter = Meter::new();
-    let report = disk::verify(&metainfo, &args.dir, |done, total| bar.set_pieces(done, total, &meter))
+    let progress = |done, total| bar.set_pieces(done, total, &meter);
+    let report = disk::verify(&metainfo, &args.dir, &chosen, progress)
         .map_err(|error| Failure::failed(error.to_string()))?;
     drop(bar);
     let files = problems(&metainfo, &args.dir, &report);

@@ -18,6 +18,7 @@ use super::pool::DiskPool;
 use super::recheck::{Effort, check_files};
 use super::resume::{ResumeData, ResumeFile};
 use super::{Access, Found};
+use crate::choice::Chosen;
 
 /// Files that are ready for use.
 pub(super) struct Opened {
@@ -34,6 +35,7 @@ pub(super) struct Opening<'a> {
     pub(super) metainfo: &'a Metainfo,
     pub(super) root: &'a Path,
     pub(super) access: Access,
+    pub(super) chosen: &'a Chosen,
     pub(super) resume: Option<&'a ResumeFile>,
     pub(super) pool: &'a DiskPool,
     pub(super) cancelled: &'a AtomicBool,
@@ -185,7 +187,8 @@ impl Opening<'_> {
     }
 
     fn check_room(&self, files: &Files) -> Result<(), OpenError> {
-        let needed_bytes = files.indices().map(|file| files.unallocated(file)).fold(0, u64::saturating_add);
+        let wanted = files.indices().filter(|&file| self.chosen.has(file));
+        let needed_bytes = wanted.map(|file| files.unallocated(file)).fold(0, u64::saturating_add);
         match folder::free_bytes(files.dir()) {
             Some(free_bytes) if free_bytes < needed_bytes => {
                 Err(OpenError::NoRoom { path: self.root.to_path_buf(), needed_bytes, free_bytes })
@@ -194,10 +197,11 @@ impl Opening<'_> {
         }
     }
 
-    /// Makes every folder that a file is in and every empty file, and gives incomplete files their length.
+    /// Makes every folder that a file to be written is in and every empty file that is wanted, and gives
+    /// incomplete files their length.
     fn prepare(&self, files: &Files) -> Result<(), OpenError> {
         let mut made = PathBuf::new();
-        for file in files.indices() {
+        for file in files.indices().filter(|&file| self.is_written_to(file)) {
             let path = &files.names(file).complete;
             let parent = path.parent().unwrap_or(Path::new(""));
             if !parent.as_os_str().is_empty() && parent != made {
@@ -217,6 +221,10 @@ impl Opening<'_> {
         Ok(())
     }
 
+    fn is_written_to(&self, file: FileIndex) -> bool {
+        self.chosen.touches(self.metainfo.layout(), file)
+    }
+
     /// Gives every file the name that its pieces have earned.
     fn settle(&self, files: &Files, resume: Option<&ResumeData>, found: &mut Found) -> Result<(), OpenError> {
         for file in files.indices().filter(|&file| files.size(file) > 0) {
@@ -228,6 +236,8 @@ impl Opening<'_> {
                 Place::Partial if good == all => {
                     files.complete(file).map_err(|source| OpenError::File { path, source })?;
                 }
+                // Nothing is fetched to repair it.
+                Place::Complete if !self.is_written_to(file) => {}
                 Place::Complete if good < all => {
                     let ours = good > 0 || resume.is_some_and(|resume| resume.knows(file));
                     if !ours {

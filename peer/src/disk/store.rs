@@ -261,10 +261,17 @@ fn open_now(
     progress: impl FnMut(u32, u32) + Send,
     cancelled: &AtomicBool,
 ) -> Result<(Store, Found), OpenError> {
-    let StoreOptions { metainfo, root, access, state_dir, pool, events } = options;
+    let StoreOptions { metainfo, root, access, chosen, state_dir, pool, events } = options;
     let resume = state_dir.map(|dir| ResumeFile::new(&dir, metainfo.info_hashes(), &root));
-    let opening =
-        Opening { metainfo: &metainfo, root: &root, access, resume: resume.as_ref(), pool: &pool, cancelled };
+    let opening = Opening {
+        metainfo: &metainfo,
+        root: &root,
+        access,
+        chosen: &chosen,
+        resume: resume.as_ref(),
+        pool: &pool,
+        cancelled,
+    };
     let Opened { files, mut found, learnt, lock } = opening.run(progress)?;
     let content = Content::new(metainfo, access, files, found.verified.clone(), events, lock);
     content.unsaved.store(learnt, Ordering::Release);

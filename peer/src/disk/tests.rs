@@ -1,6 +1,7 @@
 //! Whole stores on real folders.
 
 mod changes;
+mod choice;
 mod create;
 mod foreign;
 mod full;
@@ -21,6 +22,7 @@ use samara_proto::metainfo::{Format, Metainfo};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
+use super::verify as disk_verify;
 use super::*;
 
 /// How long anything may take before a test gives up.
@@ -114,11 +116,23 @@ async fn try_open(
     access: Access,
     state_dir: Option<&Path>,
 ) -> Result<Opened, OpenError> {
+    let chosen = Chosen::everything(metainfo.layout());
+    try_open_chosen(metainfo, root, access, state_dir, chosen).await
+}
+
+async fn try_open_chosen(
+    metainfo: &Arc<Metainfo>,
+    root: &Path,
+    access: Access,
+    state_dir: Option<&Path>,
+    chosen: Chosen,
+) -> Result<Opened, OpenError> {
     let (sender, events) = mpsc::unbounded_channel();
     let options = StoreOptions {
         metainfo: metainfo.clone(),
         root: root.to_path_buf(),
         access,
+        chosen: Arc::new(chosen),
         state_dir: state_dir.map(PathBuf::from),
         pool: DiskPool::with_workers(3.try_into().unwrap()).unwrap(),
         events: sender,
@@ -127,6 +141,15 @@ async fn try_open(
     let counter = hashed.clone();
     let (store, found) = Store::open(options, move |done, _| counter.store(done, Ordering::Relaxed)).await?;
     Ok(Opened { store, found, events, hashed: hashed.load(Ordering::Relaxed) })
+}
+
+/// [`disk_verify`] of everything.
+fn verify(
+    metainfo: &Metainfo,
+    dir: &Path,
+    progress: impl FnMut(u32, u32) + Send,
+) -> Result<VerifyReport, VerifyError> {
+    disk_verify(metainfo, dir, &Chosen::everything(metainfo.layout()), progress)
 }
 
 async fn seed(source: &Source) -> Opened {

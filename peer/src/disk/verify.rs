@@ -17,6 +17,7 @@ use super::names::{content_root, file_names, shown};
 use super::pool::cores;
 use super::recheck::{Effort, check_files};
 use super::{Access, folder};
+use crate::choice::Chosen;
 
 /// Why content cannot be verified.
 #[derive(Debug, thiserror::Error)]
@@ -44,11 +45,11 @@ pub enum VerifyError {
 /// What is on disk of a torrent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifyReport {
-    /// Pieces in the torrent.
+    /// Pieces that are wanted.
     pub pieces_total: u32,
-    /// Pieces whose bytes are on disk.
+    /// Those whose bytes are on disk.
     pub pieces_good: u32,
-    /// Whether every file is there, under its own name, with its own length and content.
+    /// Whether every file that is wanted is there, under its own name, with its own length and content.
     pub complete: bool,
     /// The files of which that is not true.
     pub damaged: Vec<PathBuf>,
@@ -56,8 +57,8 @@ pub struct VerifyReport {
     pub partial: Vec<PathBuf>,
 }
 
-/// Hashes on all cores what `dir` holds of a torrent; see [`content_root`] for what `dir` may be. Files that
-/// are not the torrent's do not matter. A file that is only there under its incomplete name counts with the
+/// Hashes on all cores what `dir` holds of what is chosen of a torrent; see [`content_root`] for what `dir` may
+/// be. Files that are not the torrent's do not matter. A file that is only there under its incomplete name counts with the
 /// pieces it has.
 ///
 /// `progress` hears, from some thread, how many pieces of how many are hashed.
@@ -67,16 +68,18 @@ pub struct VerifyReport {
 pub fn verify(
     metainfo: &Metainfo,
     dir: &Path,
+    chosen: &Chosen,
     mut progress: impl FnMut(u32, u32) + Send,
 ) -> Result<VerifyReport, VerifyError> {
     let layout = metainfo.layout();
-    let pieces_total = layout.piece_count();
+    let unwanted = chosen.unwanted();
+    let pieces_total = unwanted.len() - unwanted.count_ones();
     let root = content_root(metainfo, dir);
     let folder = match folder::open(metainfo, &root, Access::ReadOnly) {
         Err(OpenError::Folder { path, source })
             if source.kind() == io::ErrorKind::NotFound && path != root =>
         {
-            return Ok(nothing_there(metainfo, &path));
+            return Ok(nothing_there(metainfo, chosen, &path));
         }
         folder => folder.map_err(VerifyError::Folder)?,
     };
@@ -84,7 +87,7 @@ pub fn verify(
     let files = Files::new(folder, Access::ReadOnly, names, layout, Arc::new(Handles::new()));
     let mut damaged: Vec<FileIndex> = Vec::new();
     for file in files.indices() {
-        if !find(&files, file)? {
+        if !find(&files, file)? && chosen.has(file) {
             damaged.push(file);
         }
     }
@@ -94,12 +97,13 @@ pub fn verify(
     if let Some(file) = unknown_layers(metainfo).find(|&file| files.place(file) != Place::Missing) {
         return Err(VerifyError::HashesUnknown(files.current_path(file)));
     }
-    let mut trusted = Bitfield::new(pieces_total);
+    // What nobody asks for need not be hashed.
+    let mut trusted: Bitfield = unwanted.clone();
     for piece in whole.into_iter().flat_map(|file| layout.pieces_of(file)) {
         trusted.set(PieceIndex(piece));
     }
     let checked = check_files(metainfo, &files, trusted, &effort, &mut progress).map_err(failed)?;
-    let bad = files.indices().filter(|&file| {
+    let bad = files.indices().filter(|&file| chosen.has(file)).filter(|&file| {
         let mut pieces = layout.pieces_of(file).map(PieceIndex);
         pieces.any(|piece| !checked.verified.get(piece))
     });
@@ -110,7 +114,7 @@ pub fn verify(
     let is_partial = |file: &FileIndex| files.place(*file) == Place::Partial;
     Ok(VerifyReport {
         pieces_total,
-        pieces_good: checked.verified.count_ones(),
+        pieces_good: checked.verified.count_ones() - unwanted.count_ones(),
         complete: damaged.is_empty() && checked.verified.is_full(),
         partial: damaged.iter().copied().filter(is_partial).map(named).collect(),
         damaged: damaged.into_iter().map(named).collect(),
@@ -133,10 +137,12 @@ fn find(files: &Files, file: FileIndex) -> Result<bool, VerifyError> {
     Ok(false)
 }
 
-fn nothing_there(metainfo: &Metainfo, folder: &Path) -> VerifyReport {
-    let damaged = file_names(metainfo).into_iter().map(|names| folder.join(names.complete));
+fn nothing_there(metainfo: &Metainfo, chosen: &Chosen, folder: &Path) -> VerifyReport {
+    let names = (0..).map(FileIndex).zip(file_names(metainfo)).filter(|(file, _)| chosen.has(*file));
+    let damaged = names.map(|(_, names)| folder.join(names.complete));
+    let unwanted = chosen.unwanted();
     VerifyReport {
-        pieces_total: metainfo.layout().piece_count(),
+        pieces_total: unwanted.len() - unwanted.count_ones(),
         pieces_good: 0,
         complete: false,
         damaged: damaged.collect(),

@@ -173,6 +173,17 @@ impl Connections {
         }
     }
 
+    /// We need others again: those who could give us nothing may now.
+    pub fn on_need(&mut self, now: Moment) {
+        let could_not = |candidate: &Candidate| candidate.failures == 0;
+        let waiting: Vec<PeerKey> = self.waiting.iter().map(|(_, peer)| *peer).collect();
+        for peer in waiting {
+            if self.candidates.get(&peer).is_some_and(could_not) {
+                self.enter(peer, State::Waiting(now));
+            }
+        }
+    }
+
     /// Never dial `peer` again, unless it is learnt anew.
     pub fn forget(&mut self, peer: PeerKey) {
         self.leave(peer);

@@ -17,6 +17,7 @@ use samara_proto::moment::Moment;
 use super::availability::Availability;
 use super::event::LinkId;
 use super::rng::EngineRng;
+use super::selection::{Priority, Selection};
 
 /// Bytes shown ahead to a link of which nothing is known yet.
 const AHEAD_FLOOR: u64 = 16 * BLOCK_LENGTH as u64;
@@ -31,7 +32,7 @@ const TAKEN_FOR: Duration = Duration::from_secs(3);
 /// A peer that was given a piece and does not tell that it has it for this long hides it or lost it.
 const WRITTEN_OFF_AFTER: Duration = Duration::from_secs(5);
 /// Pieces that a peer alone was given before it is asked what became of them.
-const FIRSTS_MIN: u32 = 4;
+const FIRSTS_MIN: u32 = 8;
 /// How long it has for passing on one of them, at least.
 const PASSED_ON_AFTER: Duration = Duration::from_secs(3);
 
@@ -59,7 +60,7 @@ struct Shown {
     open_bytes: u64,
     /// How many of those there should be.
     ahead_bytes: u64,
-    /// Pieces that others took over from it, and when.
+    /// Pieces that others took over from it or that it was refused, and when.
     taken: BTreeMap<PieceIndex, Moment>,
     /// Pieces that it was the first to have.
     firsts: u32,
@@ -109,7 +110,7 @@ impl Dispersal {
     /// Nobody has anything but us.
     pub fn new(layout: Arc<Layout>, rng: &mut EngineRng) -> Self {
         let pieces = layout.piece_count();
-        let mut copies = Availability::new(pieces);
+        let mut copies = Availability::new(pieces, &Selection::default());
         copies.gain_all();
         for piece in 0..pieces {
             copies.offer(PieceIndex(piece), rng);
@@ -265,7 +266,7 @@ impl Dispersal {
         if self.is_kept_from(link, now) {
             return None;
         }
-        let piece = self.copies.rarest(&shown.unseen, rng, |_| true)?;
+        let piece = self.copies.rarest(&shown.unseen, Priority::Skip, rng, |_| true)?;
         // We count as one.
         if self.nowhere == 0 || self.copies.count(piece) == 1 {
             return Some(Choice { piece, instead_of: None });
@@ -308,10 +309,17 @@ impl Dispersal {
         self.nowhere == 0 || self.copies.count(piece) == 1 || self.links.get(&link).is_none_or(may)
     }
 
+    /// The link asked for `piece` and was refused: it is to be shown again later.
+    pub fn on_refused(&mut self, link: LinkId, piece: PieceIndex, now: Moment) {
+        if let Some(shown) = self.links.get_mut(&link) {
+            shown.taken.insert(piece, now);
+        }
+    }
+
     /// Chooses a piece that the link cannot know of, to make it want something.
     pub fn lure(&mut self, link: LinkId, now: Moment, rng: &mut EngineRng) -> Option<PieceIndex> {
         let shown = self.links.get_mut(&link)?;
-        let piece = self.copies.any(&shown.unseen, rng, |_| true)?;
+        let piece = self.copies.any(&shown.unseen, Priority::Skip, rng, |_| true)?;
         shown.unseen.clear(piece);
         shown.moved_at = now;
         Some(piece)
@@ -372,14 +380,21 @@ impl Dispersal {
     /// The link ended: it counts no more.
     pub fn forget(&mut self, link: LinkId, rng: &mut EngineRng) {
         let Some(shown) = self.links.remove(&link) else { return };
-        for piece in shown.promised.into_keys() {
-            self.copies.lose(piece, rng);
-        }
+        let mut freed: Vec<PieceIndex> = shown.promised.into_keys().collect();
         for piece in shown.has.iter_ones().filter(|piece| !shown.kept.contains(piece)) {
-            self.copies.lose(piece, rng);
             let had = &mut self.had[piece.0 as usize];
             *had -= 1;
             self.nowhere += u32::from(*had == 0);
+            freed.push(piece);
+        }
+        for piece in freed {
+            self.copies.lose(piece, rng);
+            // Those who asked for it in vain need not wait any longer.
+            for shown in self.links.values_mut().filter(|_| self.copies.count(piece) == 1) {
+                if shown.taken.remove(&piece).is_some() && !shown.has.get(piece) {
+                    shown.unseen.set(piece);
+                }
+            }
         }
     }
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use samara_proto::bitfield::Bitfield;
 use samara_proto::layout::{BlockRef, Layout, PieceIndex};
 
+use super::selection::Selection;
+
 /// The driver's number for a torrent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TorrentId(pub u32);
@@ -59,6 +61,8 @@ pub struct Content {
     pub stored: Vec<BlockRef>,
     /// What can be checked of it.
     pub proof: Proof,
+    /// What is wanted of it.
+    pub selection: Selection,
 }
 
 /// How small a part of the content can be checked.
@@ -256,6 +260,13 @@ pub enum Input {
         /// Its piece.
         piece: PieceIndex,
     },
+    /// Something else is wanted of a torrent from now on.
+    Select {
+        /// Which.
+        torrent: TorrentId,
+        /// What is wanted.
+        selection: Selection,
+    },
     /// The deadline that was asked for has come.
     Wake,
 }
@@ -306,8 +317,8 @@ pub enum Output {
         /// Why.
         reason: DisconnectReason,
     },
-    /// Every piece of the torrent is verified. Said whenever the last missing piece becomes so, not of
-    /// what was complete when it was added.
+    /// Every piece of the torrent that is wanted is verified. Said whenever the last one that is missing becomes
+    /// so, or is wanted no more; not of what was complete when it was added.
     Completed {
         /// Which.
         torrent: TorrentId,

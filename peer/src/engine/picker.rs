@@ -1,5 +1,7 @@
-//! Which blocks to ask a peer for next: pieces begun before new ones, among new ones the rarest.
+//! Which blocks to ask a peer for next: pieces wanted more before others, begun before new ones, among new ones
+//! the rarest.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use super::config::EngineConfig;
 use super::event::{LinkId, PeerKey};
 use super::partial::{Arrival, Givers, Judgement, Partials, Run, Sharing, Taker};
 use super::rng::EngineRng;
+use super::selection::{Priority, Selection, Sequence};
 
 /// How long those who gave blocks of a bad piece are not asked for it again.
 const AVOID_GIVERS: Duration = Duration::from_secs(5);
@@ -74,17 +77,19 @@ pub struct Picker {
     beyond_limit: BTreeMap<LinkId, PieceIndex>,
     /// Pieces still to be chosen without regard to rarity.
     random_left: u32,
+    sequence: Sequence,
 }
 
 impl Picker {
-    /// A picker of the pieces in `missing`.
+    /// A picker of the pieces in `missing` that `selection` wants.
     pub fn new(
         layout: Arc<Layout>,
         missing: impl Iterator<Item = PieceIndex>,
+        selection: &Selection,
         config: &EngineConfig,
         rng: &mut EngineRng,
     ) -> Self {
-        let mut availability = Availability::new(layout.piece_count());
+        let mut availability = Availability::new(layout.piece_count(), selection);
         for piece in missing {
             availability.offer(piece, rng);
         }
@@ -98,7 +103,49 @@ impl Picker {
             partial_limit,
             beyond_limit: BTreeMap::new(),
             random_left: config.random_first_pieces,
+            sequence: selection.sequence,
         }
+    }
+
+    /// Whether `piece` is wanted.
+    pub fn wants(&self, piece: PieceIndex) -> bool {
+        self.availability.priority(piece) > Priority::Skip
+    }
+
+    /// Something else is wanted from now on. Who is still asked for pieces that were begun and are not wanted
+    /// any more; a piece whose blocks are all there is checked all the same.
+    pub fn select(
+        &mut self,
+        selection: &Selection,
+        verified: &Bitfield,
+        rng: &mut EngineRng,
+    ) -> Vec<(PieceIndex, BTreeSet<LinkId>)> {
+        self.sequence = selection.sequence;
+        let mut dropped = Vec::new();
+        for piece in (0..self.layout.piece_count()).map(PieceIndex) {
+            let priority = selection.priority(piece);
+            if priority == self.availability.priority(piece) {
+                continue;
+            }
+            self.availability.set_priority(piece, priority, rng);
+            if !verified.get(piece) && !self.partials.contains(piece) {
+                self.availability.offer(piece, rng);
+            }
+            if let Some(asked) = self.drop_unwanted(piece) {
+                dropped.push((piece, asked));
+            }
+        }
+        dropped
+    }
+
+    /// Forgets what there is of `piece` if it is not wanted and lacks blocks. Who is still asked for it.
+    pub fn drop_unwanted(&mut self, piece: PieceIndex) -> Option<BTreeSet<LinkId>> {
+        if self.wants(piece) {
+            return None;
+        }
+        self.failed.remove(&piece);
+        let is_begun = self.partials.missing(piece).is_some_and(|missing| missing > 0);
+        is_begun.then(|| self.partials.end(piece).asked)
     }
 
     /// A linked peer has `piece`, which it had not.
@@ -140,11 +187,16 @@ impl Picker {
 
     /// Chooses the next request for a link and takes note that it is sent.
     pub fn pick(&mut self, asker: &Asker<'_>, now: Moment, rng: &mut EngineRng) -> Option<BlockRef> {
-        let mut run = self.begun(asker, now);
-        if run.is_none() && !self.is_at_limit() {
-            run = self.fresh(asker, now, rng);
-        }
-        Some(self.ask(run?, asker, now))
+        let begun = match self.current(asker, now) {
+            Some(run) => Some(run),
+            None => {
+                let begun = self.begun(asker, now);
+                let above = begun.map_or(Priority::Skip, |run| self.availability.priority(run.piece));
+                let fresh = if self.is_at_limit() { None } else { self.fresh(asker, above, now, rng) };
+                fresh.or(begun)
+            }
+        };
+        Some(self.ask(begun?, asker, now))
     }
 
     /// Chooses a request of a new piece although as many are begun as may be, for a link that has nothing
@@ -159,7 +211,7 @@ impl Picker {
         if !self.is_at_limit() || last.is_some_and(|&piece| self.partials.contains(piece)) {
             return None;
         }
-        let run = self.fresh(asker, now, rng)?;
+        let run = self.fresh(asker, Priority::Skip, now, rng)?;
         let partials = &self.partials;
         self.beyond_limit.retain(|_, &mut piece| partials.contains(piece));
         self.beyond_limit.insert(asker.link, run.piece);
@@ -185,7 +237,7 @@ impl Picker {
 
     /// Whether everything is asked for, or nothing new may be begun.
     pub fn may_rescue(&self) -> bool {
-        let all_begun = self.availability.choosable_count() == 0 || self.is_at_limit();
+        let all_begun = !self.availability.any_choosable_above(Priority::Skip) || self.is_at_limit();
         all_begun && self.partials.open().next().is_none()
     }
 
@@ -304,7 +356,9 @@ impl Picker {
             avoided_until: now + AVOID_GIVERS,
             contested: !givers.asked.is_empty(),
         };
-        self.failed.insert(piece, failure);
+        if self.wants(piece) {
+            self.failed.insert(piece, failure);
+        }
         self.availability.offer(piece, rng);
         givers
     }
@@ -316,27 +370,35 @@ impl Picker {
         }
     }
 
-    /// Blocks to ask for of pieces that are begun: first of the link's own last piece, then of the piece
-    /// nearest to completion.
-    fn begun(&mut self, asker: &Asker<'_>, now: Moment) -> Option<Run> {
-        let run = |piece| self.partials.next_run(piece, asker.taker());
-        if let Some(piece) = asker.current
-            && self.may_continue(asker, piece, now)
-            && let Some(run) = run(piece)
-        {
-            return Some(run);
-        }
+    /// Blocks to ask for of the piece that the link was asked for last: it is finished first, unless the first
+    /// piece is wanted before all others.
+    fn current(&self, asker: &Asker<'_>, now: Moment) -> Option<Run> {
+        let piece = asker.current.filter(|_| self.sequence == Sequence::Rarest)?;
+        self.may_continue(asker, piece, now).then(|| self.partials.next_run(piece, asker.taker()))?
+    }
+
+    /// Blocks to ask for of pieces that are begun: of those wanted most, the one nearest to completion, or the
+    /// first.
+    fn begun(&self, asker: &Asker<'_>, now: Moment) -> Option<Run> {
+        let rank = |piece| {
+            let nearness = match self.sequence {
+                Sequence::Rarest => self.partials.missing(piece),
+                Sequence::Ascending => None,
+            };
+            (Reverse(self.availability.priority(piece)), nearness)
+        };
         self.partials
             .open()
             .filter(|&piece| self.may_continue(asker, piece, now))
-            .filter_map(|piece| Some((self.partials.missing(piece)?, run(piece)?)))
-            .min_by_key(|(missing, _)| *missing)
+            .filter_map(|piece| Some((rank(piece), self.partials.next_run(piece, asker.taker())?)))
+            .min_by_key(|(rank, _)| *rank)
             .map(|(_, run)| run)
     }
 
-    /// Blocks of a piece that is not begun: one the peer suggests, or the rarest.
-    fn fresh(&mut self, asker: &Asker<'_>, now: Moment, rng: &mut EngineRng) -> Option<Run> {
-        let piece = self.choose(asker, now, rng)?;
+    /// Blocks of a piece that is not begun and wanted more than `above` says: one the peer suggests, or the
+    /// rarest, or the first.
+    fn fresh(&mut self, asker: &Asker<'_>, above: Priority, now: Moment, rng: &mut EngineRng) -> Option<Run> {
+        let piece = self.choose(asker, above, now, rng)?;
         let failure = self.failed.get(&piece);
         let alone = asker.suspect || failure.is_some();
         let sharing = if alone { Sharing::Sole(Some(asker.peer)) } else { Sharing::Shared };
@@ -349,21 +411,37 @@ impl Picker {
         self.partials.next_run(piece, asker.taker())
     }
 
-    fn choose(&self, asker: &Asker<'_>, now: Moment, rng: &mut EngineRng) -> Option<PieceIndex> {
-        let suits = |piece| self.suits(asker, piece, now) && self.can_begin(asker, piece);
-        if let Some(only) = asker.only {
-            let choosable = |piece: &PieceIndex| self.availability.is_choosable(*piece);
-            return only.iter().copied().filter(choosable).find(|&piece| suits(piece));
+    fn choose(
+        &self,
+        asker: &Asker<'_>,
+        above: Priority,
+        now: Moment,
+        rng: &mut EngineRng,
+    ) -> Option<PieceIndex> {
+        if !self.availability.any_choosable_above(above) {
+            return None;
         }
+        let suits = |piece| self.suits(asker, piece, now) && self.can_begin(asker, piece);
+        let priority = |piece: &PieceIndex| self.availability.priority(*piece);
+        let may_begin = |piece: &PieceIndex| {
+            self.availability.is_choosable(*piece) && priority(piece) > above && suits(*piece)
+        };
+        if let Some(only) = asker.only {
+            return only.iter().copied().filter(may_begin).min_by_key(|piece| Reverse(priority(piece)));
+        }
+        if self.sequence == Sequence::Ascending {
+            return self.availability.first(asker.has, above, suits);
+        }
+        // What a peer would rather send does not come before what we would rather have.
+        let is_foremost = |piece: &PieceIndex| !self.availability.any_choosable_above(priority(piece));
         let suggested = asker.suggested.iter().copied();
-        let suggested = suggested.filter(|&piece| self.availability.is_choosable(piece));
-        if let Some(piece) = suggested.into_iter().find(|&piece| suits(piece)) {
+        if let Some(piece) = suggested.into_iter().find(|piece| is_foremost(piece) && may_begin(piece)) {
             return Some(piece);
         }
         if self.random_left > 0 {
-            return self.availability.any(asker.has, rng, suits);
+            return self.availability.any(asker.has, above, rng, suits);
         }
-        self.availability.rarest(asker.has, rng, suits)
+        self.availability.rarest(asker.has, above, rng, suits)
     }
 
     /// Whether the link could be asked for any of a piece that is not begun.

@@ -6,5 +6,6 @@ mod host;
 mod hostile;
 mod hub;
 mod recovery;
+mod selection;
 mod swarms;
 mod world;

@@ -4,6 +4,7 @@ mod download;
 mod judge;
 mod links;
 mod messages;
+mod select;
 mod show;
 mod turns;
 mod upload;
@@ -41,6 +42,8 @@ pub struct Torrent {
     verified: Bitfield,
     bytes_done: u64,
     proof: Proof,
+    /// Pieces that are wanted and not verified.
+    missing: u32,
     picker: Picker,
     /// Blocks held against their leaf hashes.
     cases: Cases,
@@ -62,14 +65,16 @@ pub struct Torrent {
 impl Torrent {
     /// Takes part in a torrent; blocks that are on disk may lead to orders to check their pieces.
     pub fn new(id: TorrentId, content: Content, aim: Aim, context: &mut Context<'_>) -> Self {
-        let Content { layout, verified, stored, proof } = content;
+        let Content { layout, verified, stored, proof, selection } = content;
         let missing = verified.iter_zeros().filter(|_| aim == Aim::Fetch);
-        let mut picker = Picker::new(Arc::clone(&layout), missing, context.config, context.rng);
+        let mut picker = Picker::new(Arc::clone(&layout), missing, &selection, context.config, context.rng);
         for block in stored {
             if picker.on_stored(block, context.now) {
                 context.outputs.push_back(Output::CheckPiece { torrent: id, piece: block.piece });
             }
         }
+        // No more than there are pieces.
+        let missing = verified.iter_zeros().filter(|&piece| picker.wants(piece)).count() as u32;
         let dispersal = verified.is_full().then(|| Dispersal::new(Arc::clone(&layout), context.rng));
         let bytes_done = verified.iter_ones().map(|piece| u64::from(layout.content_size(piece))).sum();
         Self {
@@ -79,6 +84,7 @@ impl Torrent {
             verified,
             bytes_done,
             proof,
+            missing,
             picker,
             cases: Cases::default(),
             dispersal,
@@ -102,6 +108,11 @@ impl Torrent {
     /// Content bytes of verified pieces.
     pub fn bytes_done(&self) -> u64 {
         self.bytes_done
+    }
+
+    /// Whether every piece that is wanted is verified.
+    pub fn is_finished(&self) -> bool {
+        self.missing == 0
     }
 
     /// Whether every piece is verified.
@@ -140,7 +151,13 @@ impl Torrent {
         if let Some(dispersal) = &mut self.dispersal {
             dispersal.on_lost(piece, context.rng);
         }
-        if self.aim == Aim::Serve {
+        if self.picker.wants(piece) {
+            if self.is_finished() {
+                self.connections.on_need(context.now);
+            }
+            self.missing += 1;
+        }
+        if !self.misses(piece) {
             return;
         }
         self.picker.on_lost(piece, context.rng);
@@ -156,6 +173,8 @@ impl Torrent {
     }
 
     fn on_good(&mut self, piece: PieceIndex, context: &mut Context<'_>) {
+        let is_wanted = self.misses(piece);
+        self.missing -= u32::from(self.picker.wants(piece));
         self.verified.set(piece);
         self.bytes_done += u64::from(self.layout.content_size(piece));
         // Others wait only for a place among the begun pieces.
@@ -172,7 +191,7 @@ impl Torrent {
             if !has_it || peer.has.is_full() || peer.traits.upload_only {
                 context.send(link, PeerMessage::Have(piece));
             }
-            if has_it && self.aim == Aim::Fetch {
+            if has_it && is_wanted {
                 peer.wanted -= 1;
                 if peer.wanted == 0 && peer.we_want {
                     peer.we_want = false;
@@ -181,9 +200,8 @@ impl Torrent {
             }
         }
         self.cancel_piece(givers.asked, piece, context);
-        if self.is_complete() {
-            context.outputs.push_back(Output::Completed { torrent: self.id });
-            self.drop_idle_seeds(context);
+        if is_wanted && self.is_finished() {
+            self.finish(context);
         }
     }
 
@@ -207,7 +225,7 @@ impl Torrent {
     }
 
     fn need(&self) -> Need {
-        if self.aim == Aim::Fetch && !self.is_complete() { Need::Urgent } else { Need::None }
+        if self.aim == Aim::Fetch && !self.is_finished() { Need::Urgent } else { Need::None }
     }
 
     /// The torrent's figures at `now`.

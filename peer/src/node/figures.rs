@@ -20,8 +20,7 @@ impl NodeLoop {
             let (links, lack) = (links.remove(id).unwrap_or_default(), lacks.remove(id).unwrap_or_default());
             state.figures.links.store(links.len() as u64, Ordering::Relaxed);
             if let Some(active) = state.active() {
-                let left = active.metainfo.layout().total_size().saturating_sub(active.bytes_done);
-                state.figures.left.store(left, Ordering::Relaxed);
+                state.figures.left.store(active.bytes_left(), Ordering::Relaxed);
             }
             let mut progress = state.progress(now, &links, lack, outside);
             if let Phase::Fetching(fetching) = &state.phase {
@@ -62,9 +61,11 @@ impl NodeLoop {
     /// What each download misses.
     fn lacks(&self) -> BTreeMap<TorrentId, Lack> {
         let downloads = self.torrents.iter().filter(|(_, state)| state.role == Role::Get);
-        let lacks = downloads.filter_map(|(&id, _)| {
+        let lacks = downloads.filter_map(|(&id, state)| {
             let shown = self.links.values().filter(|entry| entry.torrent == id).map(|entry| &entry.has);
-            Some((id, Lack::new(self.engine.verified(id)?, shown)))
+            let mut needless = state.active()?.chosen.unwanted().clone();
+            needless.set_all_of(self.engine.verified(id)?);
+            Some((id, Lack::new(&needless, shown)))
         });
         lacks.collect()
     }

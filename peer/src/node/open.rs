@@ -9,6 +9,7 @@ use samara_proto::metainfo::Metainfo;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::Work;
+use crate::choice::Chosen;
 use crate::disk::{Access, DiskPool, Found, OpenError, Store, StoreEvent, StoreOptions, write_whole};
 use crate::engine::event::{PeerKey, TorrentId};
 use crate::handle::{Role, TorrentEvent};
@@ -19,6 +20,7 @@ use crate::net::metadata::{FetchError, fetch_info, fetch_layers};
 pub(super) struct Opening {
     pub(super) torrent: TorrentId,
     pub(super) metainfo: Arc<Metainfo>,
+    pub(super) chosen: Arc<Chosen>,
     pub(super) root: PathBuf,
     pub(super) role: Role,
     pub(super) state_dir: Option<PathBuf>,
@@ -30,6 +32,7 @@ pub(super) struct Opening {
 /// A torrent's files, opened and checked.
 pub(crate) struct Opened {
     pub(super) metainfo: Arc<Metainfo>,
+    pub(super) chosen: Arc<Chosen>,
     pub(super) store: Store,
     pub(super) found: Found,
 }
@@ -47,14 +50,16 @@ impl Opening {
     }
 
     async fn open(self) -> Result<Opened, OpenError> {
-        let Self { torrent, metainfo, root, role, state_dir, pool, store_events, events: news } = self;
+        let Self { torrent, metainfo, chosen, root, role, state_dir, pool, store_events, events: news } =
+            self;
         let access = match role {
             Role::Seed => Access::ReadOnly,
             Role::Get => Access::ReadWrite,
         };
         // Bounded by the checks ordered, and one change a second for each file; see `StoreOptions`.
         let (events, mut receiver) = mpsc::unbounded_channel();
-        let options = StoreOptions { metainfo: metainfo.clone(), root, access, state_dir, pool, events };
+        let (of, wanted) = (metainfo.clone(), chosen.clone());
+        let options = StoreOptions { metainfo: of, root, access, chosen: wanted, state_dir, pool, events };
         let progress = move |done, total| {
             // Figures give way to news.
             if news.capacity() > news.max_capacity() / 2 {
@@ -69,7 +74,7 @@ impl Opening {
                 }
             }
         });
-        Ok(Opened { metainfo, store, found })
+        Ok(Opened { metainfo, chosen, store, found })
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use samara_proto::infohash::{InfoHash, InfoHashes};
-use samara_proto::layout::{Layout, PieceIndex};
+use samara_proto::layout::PieceIndex;
 use samara_proto::metainfo::Metainfo;
 use samara_proto::moment::Moment;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -20,6 +20,7 @@ use super::interface::Outside;
 use super::remember::Remembered;
 use super::unreached::Vain;
 use super::waiting::Lack;
+use crate::choice::{Choice, Chosen};
 use crate::disk::Store;
 use crate::engine::event::{PeerKey, Source};
 use crate::handle::{Progress, Role, TorrentEvent};
@@ -64,15 +65,42 @@ impl Fetching {
 /// A torrent the engine has.
 pub(super) struct Active {
     pub(super) metainfo: Arc<Metainfo>,
+    pub(super) chosen: Arc<Chosen>,
     pub(super) store: Store,
+    /// Verified content bytes that are wanted.
     pub(super) bytes_done: u64,
+    /// Verified content bytes.
+    pub(super) bytes_verified: u64,
+    /// Everything that is wanted was here once.
     pub(super) completed: bool,
 }
 
 impl Active {
     /// What a handshake tells of it.
     pub(super) fn hosted(&self) -> Hosted {
-        Hosted { metainfo: self.metainfo.clone(), upload_only: self.completed }
+        // Others take it for a promise of everything.
+        let upload_only = self.completed && self.chosen.is_everything();
+        Hosted { metainfo: self.metainfo.clone(), upload_only }
+    }
+
+    /// A piece is verified.
+    pub(super) fn on_good(&mut self, piece: PieceIndex) {
+        let bytes = u64::from(self.metainfo.layout().content_size(piece));
+        self.bytes_verified += bytes;
+        self.bytes_done += if self.chosen.wants(piece) { bytes } else { 0 };
+    }
+
+    /// A piece is verified no more.
+    pub(super) fn on_lost(&mut self, piece: PieceIndex) {
+        let bytes = u64::from(self.metainfo.layout().content_size(piece));
+        self.bytes_verified = self.bytes_verified.saturating_sub(bytes);
+        let wanted = if self.chosen.wants(piece) { bytes } else { 0 };
+        self.bytes_done = self.bytes_done.saturating_sub(wanted);
+    }
+
+    /// Content bytes that are not verified, wanted or not: what trackers are told.
+    pub(super) fn bytes_left(&self) -> u64 {
+        self.metainfo.layout().total_size().saturating_sub(self.bytes_verified)
     }
 }
 
@@ -80,6 +108,7 @@ impl Active {
 pub(super) struct TorrentState {
     pub(super) names: InfoHashes,
     pub(super) root: PathBuf,
+    pub(super) choice: Choice,
     pub(super) role: Role,
     /// Its trackers, in groups of which each is asked by itself.
     pub(super) trackers: Vec<Tiers>,
@@ -203,7 +232,7 @@ impl TorrentState {
         let downloaded = self.figures.downloaded.load(Ordering::Relaxed);
         self.rates.update(Instant::now(), downloaded, uploaded);
         let (bytes_done, bytes_total) =
-            self.active().map_or((0, 0), |active| (active.bytes_done, active.metainfo.layout().total_size()));
+            self.active().map_or((0, 0), |active| (active.bytes_done, active.chosen.bytes()));
         let Assessment { stage, autonomy, why, named_by, live_peers } = self.assess(now, links, outside);
         self.figures.autonomy_permille.store((1000.0 * autonomy) as u64, Ordering::Relaxed);
         Progress {
@@ -249,13 +278,6 @@ impl TorrentState {
         live.extend(self.parted.iter().filter(|(_, parted)| parted.is_recent(now)).map(|(peer, _)| *peer));
         assess(now, live.iter().filter_map(|peer| self.known.get(peer)), trackers)
     }
-}
-
-/// Content bytes of a piece: v1 padding inside it is exchanged but is nobody's content.
-pub(super) fn content_bytes(layout: &Layout, piece: PieceIndex) -> u64 {
-    let whole = samara_proto::layout::BlockRef { piece, begin: 0, length: layout.piece_size(piece) };
-    let real = layout.segments(whole).filter(|segment| segment.file.is_some());
-    real.map(|segment| u64::from(segment.length)).sum()
 }
 
 /// Smoothed transfer rates in bytes a second.

@@ -18,7 +18,7 @@ use super::dht::TorrentInDht;
 use super::open::{self, Fetched, Opened, Opening, Question};
 use super::peers::named_peer;
 use super::remember::Remembered;
-use super::torrent::{Active, Fetching, Phase, Rates, TorrentState, content_bytes};
+use super::torrent::{Active, Fetching, Phase, Rates, TorrentState};
 use super::unreached::Vain;
 use super::{NodeLoop, Work};
 use crate::disk::{OpenError, StoreError};
@@ -64,6 +64,7 @@ impl NodeLoop {
         let state = TorrentState {
             names,
             root: options.root,
+            choice: options.choice,
             role: options.role,
             trackers,
             events,
@@ -130,9 +131,17 @@ impl NodeLoop {
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         state.names = names;
         state.tell(TorrentEvent::Metainfo(metainfo.clone()));
+        let chosen = match state.choice.of(&metainfo) {
+            Ok(chosen) => Arc::new(chosen),
+            Err(error) => {
+                state.phase = Phase::Checking { _opening: JoinSet::new() };
+                return self.fail(torrent, error.to_string());
+            }
+        };
         let opening = Opening {
             torrent,
             metainfo,
+            chosen,
             root: state.root.clone(),
             role: state.role,
             state_dir: self.config.state_dir.clone(),
@@ -146,35 +155,44 @@ impl NodeLoop {
     }
 
     pub(super) fn on_opened(&mut self, torrent: TorrentId, result: Result<Opened, OpenError>) {
-        let Opened { metainfo, store, found } = match result {
+        let Opened { metainfo, chosen, store, found } = match result {
             Ok(opened) => opened,
             Err(error) => return self.fail(torrent, error.to_string()),
         };
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         let layout = metainfo.layout().clone();
-        let bytes_done = found.verified.iter_ones().map(|piece| content_bytes(&layout, piece)).sum();
-        state.figures.left.store(layout.total_size() - bytes_done, Ordering::Relaxed);
-        state.phase =
-            Phase::Active(Active { metainfo: metainfo.clone(), store, bytes_done, completed: false });
+        let selection = chosen.selection();
+        let bytes_total = chosen.bytes();
+        let mut active = Active {
+            metainfo: metainfo.clone(),
+            chosen,
+            store,
+            bytes_done: 0,
+            bytes_verified: 0,
+            completed: false,
+        };
+        found.verified.iter_ones().for_each(|piece| active.on_good(piece));
+        let bytes_present = active.bytes_done;
+        state.figures.left.store(active.bytes_left(), Ordering::Relaxed);
+        state.phase = Phase::Active(active);
         for warning in found.warnings {
             state.tell(TorrentEvent::Warning(warning));
         }
-        state.tell(TorrentEvent::Ready { bytes_present: bytes_done });
+        state.tell(TorrentEvent::Ready { bytes_present, bytes_total });
         self.list(torrent);
         let Some(state) = self.torrents.get(&torrent) else { return };
         let known: Vec<(PeerKey, Source)> =
             state.known.iter().map(|(&peer, sightings)| (peer, sightings.found_by())).collect();
         let role = state.role;
         self.announce(torrent);
-        let is_complete = found.verified.is_full();
         let aim = match role {
             Role::Seed => Aim::Serve,
             Role::Get => Aim::Fetch,
         };
         let proof = if metainfo.info_hashes().v2().is_some() { Proof::Blocks } else { Proof::Pieces };
-        let content = Content { layout, verified: found.verified, stored: found.stored, proof };
+        let content = Content { layout, verified: found.verified, stored: found.stored, proof, selection };
         self.drive(Input::AddTorrent { torrent, content, aim });
-        if is_complete {
+        if self.engine.is_finished(torrent) {
             self.on_completed(torrent);
         }
         self.tend_dht();
@@ -314,7 +332,7 @@ impl NodeLoop {
         }
     }
 
-    /// Every piece is verified: bring the files into their final state, then say so.
+    /// Every piece that is wanted is verified: bring the files into their final state, then say so.
     pub(super) fn on_completed(&mut self, torrent: TorrentId) {
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         let Some(active) = state.active_mut() else { return };
@@ -341,8 +359,10 @@ impl NodeLoop {
         self.tell_progress();
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         let Some(active) = state.active() else { return };
-        let bytes = active.metainfo.layout().total_size();
-        state.figures.left.store(0, Ordering::Relaxed);
+        let bytes = active.chosen.bytes();
+        if active.chosen.is_everything() {
+            state.figures.left.store(0, Ordering::Relaxed);
+        }
         state.tell(TorrentEvent::Complete {
             bytes,
             elapsed: state.added.elapsed(),

@@ -18,13 +18,13 @@ pub(super) struct Lack {
 }
 
 impl Lack {
-    /// What is missing besides `verified`, seen from peers that have `shown`.
-    pub(super) fn new<'a>(verified: &Bitfield, shown: impl IntoIterator<Item = &'a Bitfield>) -> Self {
-        let missing = verified.len() - verified.count_ones();
+    /// What is missing besides what is `needless`, because it is verified or not wanted, seen from peers that have `shown`.
+    pub(super) fn new<'a>(needless: &Bitfield, shown: impl IntoIterator<Item = &'a Bitfield>) -> Self {
+        let missing = needless.len() - needless.count_ones();
         if missing == 0 {
             return Self::default();
         }
-        let mut reachable = verified.clone();
+        let mut reachable = needless.clone();
         for has in shown {
             if has.is_full() {
                 return Self { missing, unseen: 0 };

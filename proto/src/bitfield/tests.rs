@@ -101,4 +101,32 @@ proptest! {
         prop_assert_eq!(common.len(), expected.len());
         prop_assert_eq!(common.into_iter().collect::<BTreeSet<_>>(), expected);
     }
+
+    #[test]
+    fn wide_gaps_are_skipped_and_nothing_in_them(
+        members in prop::collection::btree_map(0..30_000u32, (any::<bool>(), any::<bool>(), any::<bool>()), 0..40),
+        start in 0..31_000u32,
+    ) {
+        let (mut own, mut other) = (Bitfield::new(30_000), Bitfield::new(30_000));
+        let mut expected = Vec::new();
+        for (&piece, &(ours, theirs, stays)) in &members {
+            let piece = PieceIndex(piece);
+            if ours {
+                own.set(piece);
+            }
+            if theirs {
+                other.set(piece);
+            }
+            if !stays {
+                own.clear(piece);
+            }
+            if ours && theirs && stays {
+                expected.push(piece);
+            }
+        }
+        // From the beginning of the word of 64 that the start lies in.
+        let before = expected.partition_point(|piece| piece.0 < start / 64 * 64);
+        expected.rotate_left(before);
+        prop_assert_eq!(own.common_from(&other, PieceIndex(start)).collect::<Vec<_>>(), expected);
+    }
 }

@@ -114,11 +114,11 @@ pub fn dependency_reasons(tree: &Tree) -> Vec<String> {
     complaints
 }
 
-/// Only the node feeds the engine in production, and only the simulator elsewhere.
+/// Only the node feeds the engine in production, only the simulator and benchmarks elsewhere.
 pub fn one_driver(tree: &Tree) -> Vec<String> {
     let mut complaints = Vec::new();
     for source in tree.rust_under(&["peer/", "tests/"]) {
-        let drives = ["peer/src/node.rs", "peer/src/engine", "tests/src/sim"];
+        let drives = ["peer/src/node.rs", "peer/src/engine", "peer/benches", "tests/src/sim"];
         if drives.iter().any(|allowed| source.path.starts_with(allowed)) {
             continue;
         }

@@ -1,6 +1,6 @@
 //! The plain cases: every way to name a torrent, every way to find its peers, every format.
 
-use samara_tests::content::{total_size, write_file, write_folder};
+use samara_tests::content::{difference, total_size, write_file, write_folder};
 use samara_tests::scene::{Scene, bytes_received, path_text};
 
 use super::support::{TRANSFER, assert_modest, finish, large_file};
@@ -210,4 +210,54 @@ fn every_event_of_the_demo_s_nodes_names_its_node() {
         }
     }
     assert_eq!(completed, ["seed", "leech 1", "leech 2", "leech 3", "leech 4"]);
+}
+
+fn some_files_arrive_and_later_the_rest(format: &str) {
+    let scene = Scene::new();
+    let folder = scene.path("library");
+    for (number, name) in ["a.bin", "b.bin", "in/c.bin", "in/d.bin"].into_iter().enumerate() {
+        write_file(&folder.join(name), 1_000_001, number as u64).unwrap();
+    }
+    let torrent = path_text(&scene.create(&folder, format, &["--piece-length", "64KiB"]));
+    let data = path_text(folder.parent().unwrap());
+    let seed = scene.seed("seed", &[&torrent, "--data", &data]);
+    let peer = ["--peer", &seed.addresses[0]];
+    let got = scene.path("got");
+    let out = path_text(&got);
+
+    let mut chosen = scene.get("chosen", &torrent, &got, &[&peer[..], &["--only", "in/d.bin"]].concat());
+    let complete = chosen.wait_for("complete", TRANSFER);
+    assert_eq!(chosen.wait_exit(TRANSFER), 0, "{}", chosen.story());
+    // What a piece brings along of a neighbour is less than a piece.
+    let bytes = complete["bytes"].as_u64().unwrap();
+    assert!((1_000_001..1_000_001 + 65_536).contains(&bytes), "{complete}");
+    let same = |name: &str| difference(&folder.join(name), &got.join("library").join(name)).unwrap();
+    assert_eq!(same("in/d.bin"), None);
+    assert!(["a.bin", "b.bin", "in/c.bin"].iter().all(|name| !got.join("library").join(name).exists()));
+    let verify = |patterns: &[&str]| {
+        let flags: Vec<&str> = patterns.iter().flat_map(|pattern| ["--only", pattern]).collect();
+        scene.run(&[&["verify", &torrent, &out][..], &flags].concat()).code
+    };
+    assert_eq!([verify(&["in/d.bin"]), verify(&["4", "a.bin"]), verify(&[])], [0, 3, 3]);
+
+    // A link counts from 0.
+    let link = format!("{}&so=0-1", seed.magnet);
+    let mut by_link = scene.get("by link", &link, &got, &["--sequential"]);
+    assert_eq!(by_link.wait_exit(TRANSFER), 0, "{}", by_link.story());
+    assert_eq!([same("a.bin"), same("b.bin")], [None, None]);
+    assert!(!got.join("library/in/c.bin").exists());
+
+    let rest = scene.get("rest", &torrent, &got, &peer);
+    finish(rest, &folder, &got.join("library"));
+    assert_eq!(verify(&[]), 0);
+}
+
+#[test]
+fn some_files_of_a_v1_torrent_arrive_and_later_the_rest() {
+    some_files_arrive_and_later_the_rest("v1");
+}
+
+#[test]
+fn some_files_of_a_hybrid_torrent_arrive_and_later_the_rest() {
+    some_files_arrive_and_later_the_rest("hybrid");
 }

@@ -15,6 +15,7 @@ use super::super::failure::Failure;
 use super::super::output::Output;
 use super::super::setup;
 use super::{FILE_NAME, LOCALHOST};
+use crate::choice::Choice;
 use crate::engine::event::Source;
 use crate::handle::{AddOptions, Node, NodeConfig, Role, Stage, Torrent, TorrentEvent, TorrentSource};
 
@@ -78,7 +79,8 @@ impl Member {
             let (protocol, address) = (setup::protocol(&address), address.to_string());
             output.event(&Event::Listening { protocol, address, node: Some(name) });
         }
-        let options = AddOptions { root: folder.to_owned(), trackers: Vec::new(), peers: Vec::new(), role };
+        let (root, choice) = (folder.to_owned(), Choice::default());
+        let options = AddOptions { root, trackers: Vec::new(), peers: Vec::new(), choice, role };
         let torrent = node
             .add(source, options)
             .await

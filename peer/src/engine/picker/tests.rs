@@ -68,7 +68,7 @@ impl Table {
         let layout = Layout::single_file(u64::from(pieces * piece_length - 100), piece_length);
         let mut rng = EngineRng::new([3; 32]);
         let missing = (0..pieces).map(PieceIndex);
-        let picker = Picker::new(Arc::new(layout), missing, config, &mut rng);
+        let picker = Picker::new(Arc::new(layout), missing, &Selection::default(), config, &mut rng);
         Self { picker, rng, now: Moment::ZERO }
     }
 

@@ -13,6 +13,7 @@ use crate::engine::event::{
     Aim, Content, Direction, DisconnectReason, Input, LinkId, Offence, Output, PeerKey, PeerMessage,
     PeerTraits, Proof, TorrentId,
 };
+use crate::engine::selection::Selection;
 
 pub(super) const TORRENT: TorrentId = TorrentId(1);
 pub(super) const LINK: LinkId = LinkId(5);
@@ -36,7 +37,8 @@ impl Hand {
         let mut hand =
             Self { engine: Engine::new(EngineConfig::default(), [1; 32]), now: Moment::from_micros(1) };
         let layout = Arc::new(Layout::single_file(u64::from(PIECES * 4 * BLOCK_LENGTH), 4 * BLOCK_LENGTH));
-        let content = Content { layout, verified, stored: Vec::new(), proof };
+        let content =
+            Content { layout, verified, stored: Vec::new(), proof, selection: Selection::default() };
         hand.tell(Input::AddTorrent { torrent: TORRENT, content, aim });
         hand
     }

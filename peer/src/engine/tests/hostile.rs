@@ -16,6 +16,7 @@ use crate::engine::event::{
     Aim, Content, Direction, DisconnectReason, Input, LinkId, Offence, Output, PeerKey, PeerMessage,
     PeerTraits, Proof, Source, TorrentId, Verdict,
 };
+use crate::engine::selection::{Priority, Selection, Sequence};
 
 use super::hand::{FAST, Hand, LINK, PIECES, SLOW, TORRENT, block, offence};
 
@@ -159,7 +160,13 @@ fn blocks_on_disk_are_not_asked_for_and_a_full_piece_is_checked_at_once() {
     let mut hand = Hand { engine: Engine::new(EngineConfig::default(), [2; 32]), now: Moment::ZERO };
     let layout = Arc::new(Layout::single_file(u64::from(4 * BLOCK_LENGTH), 4 * BLOCK_LENGTH));
     let stored = (0..3).map(|n| block(0, n * BLOCK_LENGTH)).collect();
-    let content = Content { layout, verified: Bitfield::new(1), stored, proof: Proof::Pieces };
+    let content = Content {
+        layout,
+        verified: Bitfield::new(1),
+        stored,
+        proof: Proof::Pieces,
+        selection: Selection::default(),
+    };
     assert_eq!(hand.tell(Input::AddTorrent { torrent: TORRENT, content, aim: Aim::Fetch }), vec![]);
     hand.connect(LINK, 1, FAST);
     hand.say(PeerMessage::HaveAll);
@@ -217,6 +224,7 @@ fn engine_calls_for_unknown_things_do_nothing() {
         Input::Judged { link: LINK, block: block(0, 0), bad: vec![block(0, 0)] },
         Input::Unjudged { link: LINK, block: block(0, 0) },
         Input::PieceLost { torrent: TORRENT, piece: PieceIndex(u32::MAX) },
+        Input::Select { torrent, selection: Selection::default() },
         Input::Wake,
     ];
     for input in inputs {
@@ -250,6 +258,14 @@ fn any_message() -> impl Strategy<Value = PeerMessage> {
         1 => piece().prop_map(PeerMessage::Suggest),
         1 => piece().prop_map(PeerMessage::AllowedFast),
     ]
+}
+
+fn any_selection() -> impl Strategy<Value = Selection> {
+    let priority =
+        prop_oneof![Just(Priority::Skip), Just(Priority::Low), Just(Priority::Normal), Just(Priority::High)];
+    let sequence = prop_oneof![Just(Sequence::Rarest), Just(Sequence::Ascending)];
+    (prop::collection::vec(priority, 0..=PIECES as usize), sequence)
+        .prop_map(|(priorities, sequence)| Selection { priorities, sequence })
 }
 
 fn any_input() -> impl Strategy<Value = Input> {
@@ -286,6 +302,7 @@ fn any_input() -> impl Strategy<Value = Input> {
             peer: PeerKey(peer),
             source: Source::Pex
         }),
+        1 => any_selection().prop_map(|selection| Input::Select { torrent: TORRENT, selection }),
         2 => Just(Input::Wake),
     ]
 }
@@ -299,6 +316,7 @@ proptest! {
         let mut hand = Hand::with_proof(Bitfield::new(PIECES), Aim::Fetch, Proof::Blocks);
         let mut asked: Vec<(LinkId, BlockRef)> = Vec::new();
         let mut used = BTreeSet::new();
+        let mut wanted = Selection::default();
         for (input, wait, answer) in inputs {
             // Half the time a request that was made is answered, so that the run gets somewhere.
             let input = match asked.pop() {
@@ -311,11 +329,15 @@ proptest! {
             {
                 continue;
             }
+            if let Input::Select { selection, .. } = &input {
+                wanted = selection.clone();
+            }
             hand.now += Duration::from_micros(wait);
             for output in hand.tell(input) {
                 if let Output::Send { link, message: PeerMessage::Request(block) } = output {
                     let verified = hand.engine.verified(TORRENT).unwrap();
                     prop_assert!(!verified.get(block.piece));
+                    prop_assert!(wanted.priority(block.piece) > Priority::Skip);
                     asked.push((link, block));
                 }
                 // Every second judgement comes, every fourth with a bad block.
@@ -331,6 +353,9 @@ proptest! {
                     hand.engine.handle(hand.now, Input::PieceChecked { torrent, piece, verdict });
                 }
             }
+            let verified = hand.engine.verified(TORRENT).unwrap();
+            let misses = verified.iter_zeros().any(|piece| wanted.priority(piece) > Priority::Skip);
+            prop_assert_eq!(hand.engine.is_finished(TORRENT), !misses);
             let stats = &hand.engine.stats().torrents[&TORRENT];
             for link in stats.links.values() {
                 prop_assert!(link.in_flight <= 9 * 40_000);

@@ -15,6 +15,7 @@ use crate::engine::event::{
     Aim, Content, Direction, DisconnectReason, Input, LinkId, Output, PeerKey, PeerMessage, PeerTraits,
     Proof, Source, TorrentId, Verdict,
 };
+use crate::engine::selection::Selection;
 
 const A: TorrentId = TorrentId(1);
 const B: TorrentId = TorrentId(2);
@@ -36,8 +37,13 @@ impl Hub {
 
     fn add(&mut self, torrent: TorrentId) {
         let layout = Arc::new(Layout::single_file(u64::from(8 * BLOCK_LENGTH), BLOCK_LENGTH));
-        let content =
-            Content { layout, verified: Bitfield::new(8), stored: Vec::new(), proof: Proof::Pieces };
+        let content = Content {
+            layout,
+            verified: Bitfield::new(8),
+            stored: Vec::new(),
+            proof: Proof::Pieces,
+            selection: Selection::default(),
+        };
         assert_eq!(self.tell(Input::AddTorrent { torrent, content, aim: Aim::Fetch }), vec![]);
     }
 
@@ -200,6 +206,7 @@ fn links_share_what_may_be_requested_ahead() {
             verified: Bitfield::new(400),
             stored: Vec::new(),
             proof: Proof::Pieces,
+            selection: Selection::default(),
         };
         hub.tell(Input::AddTorrent { torrent, content, aim: Aim::Fetch });
     }

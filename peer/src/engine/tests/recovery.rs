@@ -14,6 +14,7 @@ use crate::engine::event::{
     Aim, Content, Direction, DisconnectReason, Input, LinkId, Output, PeerKey, PeerMessage, Proof, Source,
     Verdict,
 };
+use crate::engine::selection::Selection;
 
 use super::hand::{FAST, Hand, LINK, PIECES, TORRENT};
 
@@ -212,8 +213,13 @@ fn pieces_that_nobody_left_can_finish_do_not_keep_the_rest_from_being_fetched() 
     let config = EngineConfig { partial_bytes: 0, partial_pieces_min: 4, ..EngineConfig::default() };
     let mut hand = Hand { engine: Engine::new(config, [1; 32]), ..Hand::leech() };
     let layout = Arc::new(Layout::single_file(u64::from(PIECES * 4 * BLOCK_LENGTH), 4 * BLOCK_LENGTH));
-    let content =
-        Content { layout, verified: Bitfield::new(PIECES), stored: Vec::new(), proof: Proof::Pieces };
+    let content = Content {
+        layout,
+        verified: Bitfield::new(PIECES),
+        stored: Vec::new(),
+        proof: Proof::Pieces,
+        selection: Selection::default(),
+    };
     hand.tell(Input::AddTorrent { torrent: TORRENT, content, aim: Aim::Fetch });
     // It begins as many pieces as may be, and goes.
     let gone = LinkId(1);

@@ -16,6 +16,7 @@ use crate::engine::event::{
     Aim, Content, Direction, Input, LinkId, Output, PeerKey, PeerMessage, PeerTraits, Source, TorrentId,
     Verdict,
 };
+use crate::engine::selection::Selection;
 
 pub(super) const TORRENT: TorrentId = TorrentId(7);
 
@@ -82,7 +83,13 @@ impl World {
         let aim = if spec.seed { Aim::Serve } else { Aim::Fetch };
         self.hosts[host].engine = Some(Engine::new(spec.config.clone(), rng_seed));
         let verified = self.hosts[host].disk.clone();
-        let content = Content { layout: Arc::clone(&self.layout), verified, stored: Vec::new(), proof };
+        let content = Content {
+            layout: Arc::clone(&self.layout),
+            verified,
+            stored: Vec::new(),
+            proof,
+            selection: Selection::default(),
+        };
         self.tell(host, Input::AddTorrent { torrent: TORRENT, content, aim });
     }
 

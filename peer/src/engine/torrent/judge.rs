@@ -88,6 +88,8 @@ impl Torrent {
             })
         };
         let judgement = self.picker.on_judged(block, bad, may_be_anothers, context.now);
+        // It may not be wanted any more since all of it came.
+        self.drop_unwanted(piece, context);
         self.freed = true;
         context.timers.set_no_later(TimerName::Requests, context.now + REQUESTS_INTERVAL);
         judgement.culprits.into_iter().for_each(|culprit| self.convict(culprit, context));

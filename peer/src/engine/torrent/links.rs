@@ -118,7 +118,7 @@ impl Torrent {
     /// A link ended, not by our order.
     pub fn on_disconnected(&mut self, link: LinkId, context: &mut Context<'_>) {
         let Some(peer) = self.links.get(&link) else { return };
-        let farewell = if self.is_complete() && peer.has.is_full() {
+        let farewell = if self.is_finished() && peer.has.is_full() {
             Farewell::NothingToTrade
         } else if self.has_traded(link) || peer.linked_at + USEFUL_AFTER <= context.now {
             Farewell::LostUseful
@@ -161,6 +161,10 @@ impl Torrent {
         }
         if let Some(dispersal) = &mut self.dispersal {
             dispersal.forget(link, context.rng);
+            let left: Vec<LinkId> = self.links.keys().copied().collect();
+            for other in left {
+                self.show_more(other, context);
+            }
         }
         self.hungry.remove(&link);
         self.by_peer.remove(&peer.key);
@@ -193,7 +197,7 @@ impl Torrent {
         }
     }
 
-    /// Ends the links to those who have everything, as we do.
+    /// Ends the links to those who have everything, as we have what we want.
     pub(super) fn drop_idle_seeds(&mut self, context: &mut Context<'_>) {
         let idle: Vec<LinkId> =
             self.links.iter().filter(|(_, peer)| peer.has.is_full()).map(|(&link, _)| link).collect();

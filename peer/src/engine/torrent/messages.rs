@@ -67,9 +67,9 @@ impl Torrent {
             has.iter_ones().for_each(|piece| self.picker.on_have(piece, context.rng));
         }
         if self.aim == Aim::Fetch {
-            let missing = has.iter_ones().filter(|&piece| !self.verified.get(piece)).count();
+            let wanted = |piece: &PieceIndex| self.picker.wants(*piece) && !self.verified.get(*piece);
             // No more than there are pieces.
-            peer.wanted = missing as u32;
+            peer.wanted = has.iter_ones().filter(wanted).count() as u32;
         }
         // Who claims everything takes nothing, and proves nothing: as if it were not there.
         if let Some(dispersal) = self.dispersal.as_mut().filter(|_| has.is_full()) {
@@ -102,8 +102,9 @@ impl Torrent {
         }
         self.picker.on_have(piece, context.rng);
         self.note_copy(link, piece, context);
+        let is_missed = self.misses(piece);
         let Some(peer) = self.links.get_mut(&link) else { return };
-        if self.aim == Aim::Fetch && !self.verified.get(piece) {
+        if is_missed {
             peer.wanted += 1;
             let is_news = !std::mem::replace(&mut peer.we_want, true);
             if is_news {
@@ -152,10 +153,10 @@ impl Torrent {
         self.refill(link, context);
     }
 
-    /// Ends a link when both ends have everything.
+    /// Ends a link when the other end has everything and we have what we want.
     fn drop_if_useless(&mut self, link: LinkId, context: &mut Context<'_>) {
         let is_full = self.links.get(&link).is_some_and(|peer| peer.has.is_full());
-        if is_full && self.is_complete() {
+        if is_full && self.is_finished() {
             self.drop_link(link, DisconnectReason::NothingToTrade, context);
         }
     }

@@ -120,7 +120,7 @@ impl Torrent {
     }
 
     fn is_giving_only(&self) -> bool {
-        self.aim == Aim::Serve || self.is_complete()
+        self.aim == Aim::Serve || self.is_finished()
     }
 
     /// Ends turns that are not used or last too long, and asks to be woken for the next.

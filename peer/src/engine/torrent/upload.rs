@@ -23,6 +23,9 @@ impl Torrent {
         }
         let is_for_others = peer.traits.fast
             && self.dispersal.as_ref().is_some_and(|dispersal| !dispersal.allows(link, block.piece));
+        if let Some(dispersal) = self.dispersal.as_mut().filter(|_| is_for_others) {
+            dispersal.on_refused(link, block.piece, context.now);
+        }
         let granted = if peer.we_choke || is_for_others || !self.verified.get(block.piece) {
             None
         } else {

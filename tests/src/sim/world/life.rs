@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use samara_peer::engine::Engine;
 use samara_peer::engine::event::{Aim, Content, Input, PeerKey, Proof, Source};
+use samara_peer::engine::selection::Selection;
 use samara_proto::layout::PieceIndex;
 
 use super::{TORRENT, World, engine_seed, nanos};
@@ -41,7 +42,13 @@ impl World {
         let (verified, stored) = (starter.disk.verified().clone(), starter.disk.stored());
         let has_mischief = starter.spec.lie.has_mischief();
         let proof = if self.settings.v2 { Proof::Blocks } else { Proof::Pieces };
-        let content = Content { layout: Arc::clone(&self.layout), verified, stored, proof };
+        let content = Content {
+            layout: Arc::clone(&self.layout),
+            verified,
+            stored,
+            proof,
+            selection: Selection::default(),
+        };
         self.fact(host, Input::AddTorrent { torrent: TORRENT, content, aim });
         if let Some(peer) = self.hosts[at].spec.knows {
             let (torrent, peer) = (TORRENT, PeerKey(u64::from(peer)));

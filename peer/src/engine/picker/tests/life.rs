@@ -17,6 +17,7 @@ enum Step {
     Disown(usize),
     Stall,
     Check(bool),
+    Select(Vec<Priority>, Sequence),
 }
 
 const LINKS: usize = 4;
@@ -36,7 +37,15 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => link().prop_map(Step::Disown),
         1 => Just(Step::Stall),
         4 => any::<bool>().prop_map(Step::Check),
+        1 => any_selection(),
     ]
+}
+
+fn any_selection() -> impl Strategy<Value = Step> {
+    let priority = prop_oneof![Just(Priority::Skip), Just(Priority::Low), Just(Priority::High)];
+    let sequence = prop_oneof![Just(Sequence::Rarest), Just(Sequence::Ascending)];
+    (prop::collection::vec(priority, PIECES as usize), sequence)
+        .prop_map(|(priorities, sequence)| Step::Select(priorities, sequence))
 }
 
 /// What a life of the picker must keep to, recorded apart from it.
@@ -59,6 +68,7 @@ impl Life {
         let who = &self.links[link];
         assert!(who.has.get(block.piece), "asked for what the peer has not");
         assert!(!self.verified.contains(&block.piece), "asked for what is verified");
+        assert!(self.table.picker.wants(block.piece), "asked for what is skipped");
         assert!(self.table.picker.layout.contains(block));
         assert!(block.length <= who.max_blocks * BLOCK_LENGTH);
         let holders: BTreeSet<usize> = self
@@ -136,6 +146,19 @@ impl Life {
                     picker.on_failed(piece, *now, rng);
                 }
             }
+            Step::Select(priorities, sequence) => {
+                let mut verified = Bitfield::new(PIECES);
+                self.verified.iter().for_each(|&piece| _ = verified.set(piece));
+                let selection = Selection { priorities, sequence };
+                let Table { picker, rng, .. } = &mut self.table;
+                for (piece, asked) in picker.select(&selection, &verified, rng) {
+                    let of_it = |(_, block): &&(usize, BlockRef)| block.piece == piece;
+                    let expected: BTreeSet<LinkId> =
+                        self.asked.iter().filter(of_it).map(|(link, _)| LinkId(*link as u64)).collect();
+                    assert_eq!(asked, expected, "everybody who is asked is told");
+                    self.asked.retain(|(_, block)| block.piece != piece);
+                }
+            }
         }
     }
 }
@@ -162,6 +185,7 @@ proptest! {
         for link in 0..LINKS {
             life.step(Step::Disown(link));
         }
+        life.step(Step::Select(Vec::new(), Sequence::Rarest));
         life.table.now += AVOID_GIVERS;
         let seed = life.table.seed(LinkId(50));
         life.links.push(seed);
