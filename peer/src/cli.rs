@@ -32,6 +32,7 @@ mod source;
 mod stall;
 mod tracker;
 mod units;
+mod unused;
 mod verify;
 
 use args::{Cli, Command, Common};
@@ -48,7 +49,8 @@ pub fn main() -> ExitCode {
     };
     let output = Output::new(cli.common.json);
     logs::start(cli.common.verbose, &output);
-    let outcome = run(cli, &output).and_then(|exit| output.finish().map(|()| exit));
+    let outcome =
+        unused::refuse(&cli).and_then(|()| run(cli, &output)).and_then(|exit| output.finish().map(|()| exit));
     match outcome {
         Ok(exit) => exit.into(),
         Err(failure) => {

@@ -35,6 +35,8 @@ use crate::node::{IdentityError, NodeIdentity, NodeLoop, Parts};
 
 /// Commands that may wait for the node.
 const COMMANDS: usize = 32;
+/// Warnings that wait for whoever started the node; more of them would say nothing new.
+const WARNINGS: usize = 32;
 /// Ports tried until one is free for both TCP and UDP.
 const PORT_TRIES: usize = 16;
 /// Listening takes no longer than this on a healthy machine.
@@ -136,6 +138,10 @@ pub struct Progress {
     pub waiting: Option<Waiting>,
     /// Missing pieces that no linked peer has.
     pub pieces_unseen: u32,
+    /// Peers known of, linked or not.
+    pub found_peers: usize,
+    /// Connected peers that are being asked what the torrent is, while that is not known.
+    pub asked_peers: usize,
 }
 
 /// What a download waits for.
@@ -190,6 +196,8 @@ pub enum TorrentEvent {
     },
     /// Something the user should know; the transfer goes on.
     Warning(String),
+    /// Something that was warned of is over.
+    Note(String),
     /// The torrent cannot go on; what is verified stays and can be resumed.
     Failed(String),
 }
@@ -259,6 +267,8 @@ pub struct Node {
     addresses: Addresses,
     dialability: watch::Receiver<Dialability>,
     dht_nodes: watch::Receiver<usize>,
+    warnings: Option<mpsc::Receiver<String>>,
+    is_lasting: bool,
 }
 
 /// Where a node can be dialled, as that changes. Cheap to clone; it does not keep the node running.
@@ -287,7 +297,7 @@ impl Node {
     /// # Errors
     /// See [`StartError`].
     pub async fn start(config: NodeConfig) -> Result<Self, StartError> {
-        let identity = match &config.state_dir {
+        let mut identity = match &config.state_dir {
             Some(dir) => NodeIdentity::open(dir)?,
             None => NodeIdentity::ephemeral(),
         };
@@ -298,14 +308,26 @@ impl Node {
             let scope = config.bind.map_or(Reach::Everybody, reach_of);
             swarm.behaviour_mut().dht = Toggle::from(Some(DhtBehaviour::new(peer_id, scope)));
         }
-        if let Some(port) = identity.last_port().filter(|_| config.listen.is_empty()) {
-            wait_until_free(binding.as_ref(), port).await;
+        let mut strange = identity.take_warnings();
+        if let Some(port) = identity.last_port().filter(|_| config.listen.is_empty())
+            && !wait_until_free(binding.as_ref(), port).await
+        {
+            strange.push(format!(
+                "port {port}, on which this node listened last time, is taken, so it listens on another: links and \
+                 addresses that name the old one do not work"
+            ));
         }
         let settling = listen(&mut swarm, &config, binding.as_ref(), identity.last_port())?;
+        let is_lasting = identity.is_lasting();
         let (addresses, announced) = watch::channel(Vec::new());
         let (dialability, reachable) = watch::channel(Dialability::default());
         let (dht_nodes, known_nodes) = watch::channel(0);
         let (commands, queue) = mpsc::channel(COMMANDS);
+        let (warnings, warned) = mpsc::channel(WARNINGS);
+        for warning in strange {
+            // There is room for more than a start can warn of.
+            let _ = warnings.try_send(warning);
+        }
         let pool = DiskPool::new().map_err(StartError::Disk)?;
         let tracker_client = Client::new(config.bind)?;
         let parts = Parts {
@@ -319,11 +341,13 @@ impl Node {
             addresses,
             dialability,
             dht_nodes,
+            warnings,
             commands: queue,
         };
         tokio::spawn(NodeLoop::new(parts).run());
         let addresses = Addresses { receiver: announced, peer_id };
-        let mut node = Self { commands, addresses, dialability: reachable, dht_nodes: known_nodes };
+        let (dialability, dht_nodes, warnings) = (reachable, known_nodes, Some(warned));
+        let mut node = Self { commands, addresses, dialability, dht_nodes, warnings, is_lasting };
         // A listener that comes up late is announced when it does.
         let _ = timeout(LISTEN_WAIT, node.addresses.receiver.wait_for(|list| !list.is_empty())).await;
         Ok(node)
@@ -372,6 +396,17 @@ impl Node {
     /// How many nodes of the DHT this one knows; a change can be waited for.
     pub fn dht_nodes(&self) -> watch::Receiver<usize> {
         self.dht_nodes.clone()
+    }
+
+    /// Whether its identity will be the same at the next start; not if another node runs from the same state folder.
+    pub fn is_lasting(&self) -> bool {
+        self.is_lasting
+    }
+
+    /// What the user should know that is about no single torrent, from the start on; `None` if somebody has taken
+    /// it already.
+    pub fn take_warnings(&mut self) -> Option<mpsc::Receiver<String>> {
+        self.warnings.take()
     }
 
     /// The node's libp2p identity.
@@ -452,7 +487,7 @@ fn listen_on(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Result<Listen
 }
 
 /// What the system said; the layers of the transport around it say nothing.
-fn innermost_cause(error: &dyn std::error::Error) -> String {
+pub(crate) fn innermost_cause(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.last().map_or_else(String::new, ToString::to_string)
 }
@@ -480,15 +515,15 @@ fn is_free(binding: Option<&Binding>, port: u16) -> bool {
     try_tcp(binding, any, port).is_ok() && try_udp(binding, any, port).is_ok()
 }
 
-/// Waits for a node that ended a moment ago to let go of `port`, for as long as that can take.
-async fn wait_until_free(binding: Option<&Binding>, port: u16) {
+/// Waits for a node that ended a moment ago to let go of `port`, for as long as that can take; whether it has.
+async fn wait_until_free(binding: Option<&Binding>, port: u16) -> bool {
     let free = async {
         while !is_free(binding, port) {
             sleep(RELEASE_POLL).await;
         }
     };
     // Whoever holds it for longer is somebody else, and another port is found.
-    let _ = timeout(RELEASE_WAIT, free).await;
+    timeout(RELEASE_WAIT, free).await.is_ok()
 }
 
 /// A port on which nobody listens, over TCP or UDP: one number is easier to open in a firewall.

@@ -210,6 +210,8 @@ mod tests {
             live_peers: 4,
             waiting: None,
             pieces_unseen: 0,
+            found_peers: 2,
+            asked_peers: 0,
         };
         let torrent = TorrentFigures {
             info_hash: "ab".repeat(20),

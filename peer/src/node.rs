@@ -14,6 +14,7 @@ mod reach;
 mod remember;
 mod torrent;
 mod torrents;
+mod unreached;
 mod waiting;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -153,6 +154,7 @@ pub(crate) struct NodeLoop {
     tracker_client: Client,
     addresses: watch::Sender<Vec<Multiaddr>>,
     dialability: watch::Sender<Dialability>,
+    warnings: mpsc::Sender<String>,
     commands: mpsc::Receiver<Command>,
     link_events: Channel<(LinkId, LinkEvent)>,
     tracker_events: Channel<TrackerEvent>,
@@ -185,6 +187,7 @@ pub(crate) struct Parts {
     pub(crate) addresses: watch::Sender<Vec<Multiaddr>>,
     pub(crate) dialability: watch::Sender<Dialability>,
     pub(crate) dht_nodes: watch::Sender<usize>,
+    pub(crate) warnings: mpsc::Sender<String>,
     pub(crate) commands: mpsc::Receiver<Command>,
 }
 
@@ -201,6 +204,7 @@ impl NodeLoop {
             addresses,
             dialability,
             dht_nodes,
+            warnings,
             commands,
         } = parts;
         let mut rng_seed = [0; 32];
@@ -243,6 +247,7 @@ impl NodeLoop {
             tracker_client,
             addresses,
             dialability,
+            warnings,
             commands,
             link_events: Channel::new(LINK_EVENTS),
             tracker_events: Channel::new(WORK_QUEUE),
@@ -409,8 +414,10 @@ impl NodeLoop {
             }
             TrackerEvent::Recovered { torrent, url, message } => {
                 let state = self.torrents.get_mut(&torrent);
-                if state.is_some_and(|state| state.on_tracker_back(&url)) {
-                    self.warn(torrent, message);
+                if let Some(state) = state
+                    && state.on_tracker_back(&url)
+                {
+                    state.tell(TorrentEvent::Note(message));
                 }
             }
             TrackerEvent::WaysNamed { addresses } => self.on_ways_named(addresses),
@@ -465,10 +472,11 @@ impl NodeLoop {
                 tracing::debug!(?peer_id, %error, "dialling failed");
                 self.note_probe_failed(connection_id);
                 if let Some(peer) = peer_id {
-                    self.on_dial_failed(peer, connection_id);
+                    self.on_dial_failed(peer, connection_id, &error);
                 }
             }
-            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener has trouble"),
+            // Strangers' doing, such as a connection that ends before it was accepted.
+            SwarmEvent::ListenerError { error, .. } => tracing::debug!(%error, "a listener has trouble"),
             SwarmEvent::ListenerClosed { addresses, reason, listener_id } => {
                 self.settling.remove(&listener_id);
                 let is_ours =
@@ -517,8 +525,16 @@ impl NodeLoop {
             self.remember_peers(torrent, instant);
         }
         self.ask_for_metainfo();
+        self.tell_none_reached();
         self.tell_dialability();
         self.tend_dht();
+    }
+
+    /// Tells whoever started the node, or the log if nobody listens.
+    fn warn_of_node(&self, message: String) {
+        if let Err(unheard) = self.warnings.try_send(message) {
+            tracing::warn!("{}", unheard.into_inner());
+        }
     }
 
     fn warn(&self, torrent: TorrentId, message: String) {

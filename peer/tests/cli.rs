@@ -3,7 +3,9 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -46,6 +48,50 @@ fn with_file(size: usize) -> TempDir {
     let bytes: Vec<u8> = (0..size).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     fs::write(dir.path().join("big.bin"), bytes).unwrap();
     dir
+}
+
+/// What a running command says on standard error; it is killed when this is dropped.
+struct Told {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Told {
+    fn by(dir: &Path, args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_samara"))
+            .current_dir(dir)
+            .env("XDG_STATE_HOME", dir.join("state"))
+            .args(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let read = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || read.for_each(|line| _ = sender.send(line)));
+        Self { child, lines }
+    }
+
+    /// Waits for a line with `part` in it.
+    #[track_caller]
+    fn expect(&self, part: &str) {
+        let end = Instant::now() + Duration::from_secs(30);
+        let mut heard = Vec::new();
+        while let Ok(line) = self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            if line.contains(part) {
+                return;
+            }
+            heard.push(line);
+        }
+        panic!("{part} was not said, but {heard:?}");
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 #[test]
@@ -249,6 +295,27 @@ fn a_failed_get_does_not_promise_to_go_on() {
 }
 
 #[test]
+fn verify_takes_a_file_that_is_called_incomplete_for_what_it_is() {
+    let dir = with_file(300_000);
+    assert_exit(&samara(dir.path(), &["create", "big.bin"]), 0);
+    fs::create_dir(dir.path().join("there")).unwrap();
+    fs::rename(dir.path().join("big.bin"), dir.path().join("there/big.bin.part")).unwrap();
+    let verified = samara(dir.path(), &["verify", "big.bin.torrent", "there"]);
+    assert_exit(&verified, 3);
+    let said = stdout(&verified);
+    assert!(said.contains("still called .part") && !said.contains("missing"), "{said}");
+}
+
+#[test]
+fn whoever_seeds_a_link_is_told_what_takes_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = "magnet:?xt=urn:btih:0123456789abcdef0123456789abcdef01234567";
+    let refused = samara(dir.path(), &["seed", link, "--bind", "127.0.0.1"]);
+    assert_exit(&refused, 2);
+    assert!(stderr(&refused).contains("get --seed"), "{}", stderr(&refused));
+}
+
+#[test]
 fn get_names_every_bad_source() {
     let dir = with_file(1000);
     assert_exit(&samara(dir.path(), &["create", "big.bin"]), 0);
@@ -303,6 +370,72 @@ fn an_interrupted_get_says_so_last_and_promises_nothing_that_is_not_there() {
     assert_eq!(last["event"], "error");
     assert_eq!(last["message"], "interrupted");
     assert_exit(&child.wait_with_output().unwrap(), 130);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_that_goes_away_ends_a_command_unless_it_was_to_outlive_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = |prelude: &str| {
+        let script = format!("{prelude} exec {} node --bind 127.0.0.1", env!("CARGO_BIN_EXE_samara"));
+        let mut child = Command::new("sh")
+            .args(["-c", &script])
+            .env("XDG_STATE_HOME", dir.path().join("state"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+        child
+    };
+    let mut plain = start("");
+    let killed = Command::new("kill").args(["-HUP", &plain.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(plain.wait().unwrap().code(), Some(130));
+
+    let mut lasting = start("trap '' HUP;");
+    let status = fs::read_to_string(format!("/proc/{}/status", lasting.id())).unwrap();
+    lasting.kill().unwrap();
+    lasting.wait().unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+    assert!(
+        ignored.ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f']),
+        "it listens all the same: {ignored}"
+    );
+}
+
+#[test]
+fn whoever_waits_for_a_torrent_s_description_is_told_what_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = "magnet:?xt=urn:btih:0123456789abcdef0123456789abcdef01234567";
+    // Nobody listens on a reserved port.
+    let peer = "/ip4/127.0.0.1/tcp/1/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
+    let args = ["get", link, "--peer", peer, "--bind", "127.0.0.1", "--discovery", "cache"];
+    let told = Told::by(dir.path(), &args);
+    told.expect("12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA: /ip4/127.0.0.1/tcp/1: ");
+    told.expect("looking for peers (1 found)");
+}
+
+#[test]
+fn a_node_whose_addresses_do_not_stay_the_same_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = ["node", "--bind", "127.0.0.1", "--state-dir", "place"];
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    fs::create_dir_all(dir.path().join("place/identity")).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    fs::write(dir.path().join("place/identity/0.port"), format!("{port}\n")).unwrap();
+    fs::write(dir.path().join("place/identity/0.key"), "torn").unwrap();
+    let first = Told::by(dir.path(), &args);
+    first.expect("was damaged or gone");
+    first.expect(&format!("port {port}"));
+    Told::by(dir.path(), &args).expect("--state-dir of its own");
+}
+
+#[test]
+fn a_way_into_the_dht_that_leads_nowhere_is_told_of_with_the_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let dead = "/ip4/127.0.0.1/tcp/1/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
+    let told = Told::by(dir.path(), &["node", "--bind", "127.0.0.1", "--bootstrap", dead]);
+    told.expect("12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA: /ip4/127.0.0.1/tcp/1: ");
 }
 
 #[test]

@@ -115,13 +115,14 @@ impl FromStr for Magnet {
         let parameters = || query.split('&').filter_map(|parameter| parameter.split_once('='));
         let mut names = Names::default();
         for (key, value) in parameters() {
+            let key = key.to_ascii_lowercase();
             if key == "xt" || key.starts_with("xt.") {
                 names.read(&decode(value))?;
             }
         }
         let mut magnet = Self::new(names.finish()?);
         for (key, value) in parameters() {
-            magnet.read_parameter(key, decode(value));
+            magnet.read_parameter(&key.to_ascii_lowercase(), decode(value));
         }
         Ok(magnet)
     }

@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod content;
 pub mod drill;
+pub mod flood;
 pub mod interrupt;
 pub mod measure;
 pub mod netns;

@@ -151,9 +151,12 @@ fn survives(outage: &Outage, bind: &str) {
         std::thread::sleep(Duration::from_millis(50));
     }
     assert!(leech.is_running(), "{}", leech.story());
+    let mut meanwhile = leech.events().iter().skip_while(|event| !is_gone(event));
+    assert!(meanwhile.all(|event| event["stage"] != "autonomous"), "nobody is there to be autonomous with");
     assert!(part.exists(), "the transfer was over before the interface was gone");
     (outage.end)(&street);
     street.finish(&mut leech, &arrived);
+    assert!(leech.events().iter().any(|event| event["event"] == "note"), "it is back: {}", leech.story());
     assert_eq!(leech.events().iter().filter(|event| is_gone(event)).count(), 1, "said once");
     assert_silent(&capture.seen());
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use libp2p::Multiaddr;
 use samara_peer::engine::event::Source;
 use samara_peer::handle::{Role, TorrentSource};
 use samara_proto::infohash::InfoHashes;
@@ -10,6 +11,7 @@ use samara_tests::cluster::{
     Cluster, TRANSFER, add, bare_magnet, finish, get, metainfo_of, seed, tracker, wait_ready,
 };
 use samara_tests::content;
+use samara_tests::flood::{Flood, tcp_address};
 use samara_tests::rogue::{self, Lie};
 
 const MIB: u64 = 1 << 20;
@@ -172,6 +174,24 @@ async fn no_liar_keeps_a_file_from_arriving_whole() {
         assert_same(&cluster, "honest.bin");
         taker.shutdown().await;
         giver.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hundreds_of_silent_connections_keep_no_newcomer_out() {
+    let cluster = Cluster::new();
+    let metainfo = cluster.file("wanted.bin", MIB, Format::V1);
+    let giver = cluster.node("giver").await;
+    seed(&giver, &metainfo, &cluster.path(""), &[]).await;
+    let _flood = Flood::start(tcp_address(&giver.addresses()), 300).await;
+    let is_quic = |address: &Multiaddr| address.to_string().contains("/quic-v1");
+    let (quic, tcp): (Vec<_>, Vec<_>) = giver.addresses().into_iter().partition(is_quic);
+
+    for (name, addresses) in [("by-tcp", tcp), ("by-quic", quic)] {
+        let taker = cluster.node(name).await;
+        let source = bare_magnet(metainfo.info_hashes());
+        let mut torrent = get(&taker, source, &cluster.path(name), &addresses).await;
+        finish(&mut torrent, TRANSFER / 4).await;
     }
 }
 

@@ -15,6 +15,7 @@ use samara_proto::announce::udp::{Announced, ConnectionId, Request, Response};
 use samara_proto::metainfo::{Format, Metainfo};
 use samara_tests::cluster::{Cluster, NOTHING, TRANSFER, add, bare_magnet, finish, seed, wait_ready};
 use samara_tests::content;
+use samara_tests::rogue;
 use samara_tests::scene::{Scene, path_text};
 use samara_tracker::{Listen, Tracker, TrackerConfig};
 use tokio::net::{TcpListener, UdpSocket};
@@ -85,8 +86,10 @@ async fn wait_warning(torrent: &mut Torrent, url: &str, says: &str) -> String {
     let waiting = async {
         loop {
             match torrent.next_event().await.expect("the node goes on") {
-                TorrentEvent::Warning(warning) if warning.contains(url) && warning.contains(says) => {
-                    return warning;
+                TorrentEvent::Warning(said) | TorrentEvent::Note(said)
+                    if said.contains(url) && said.contains(says) =>
+                {
+                    return said;
                 }
                 _ => {}
             }
@@ -279,6 +282,20 @@ async fn a_tracker_that_dies_and_comes_back_is_used_again() {
 
     wait_warning(&mut torrent, &url, "answers again").await;
     wait_counted(&url, &metainfo, 1, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tracker_that_names_nobody_who_is_there_is_told_of() {
+    let cluster = Cluster::new();
+    let metainfo = cluster.file("nowhere.bin", MIB, Format::V1);
+    // Nobody listens on a reserved port.
+    let doors = vec!["/ip4/127.0.0.1/tcp/1".parse().expect("an address"); 20];
+    let trackers = rogue::tracker::start(LOOPBACK, &doors).await;
+    let node = cluster.node_with("taker", TRACKER).await;
+    let source = bare_magnet(metainfo.info_hashes());
+    let mut torrent = add(&node, source, &cluster.path("out"), Role::Get, &[], &trackers).await;
+
+    wait_warning(&mut torrent, "the tracker named", "nobody could be reached").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

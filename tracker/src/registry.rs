@@ -102,6 +102,10 @@ impl Registry {
         announce: &Announce,
     ) -> Result<Announced, Refusal> {
         let entry = Entry::of(announce);
+        // Who has gone takes nobody's place.
+        if let Some(swarm) = self.swarms.get_mut(&announce.info_hash) {
+            swarm.expire(now, &mut self.ledger);
+        }
         self.check(announce, &entry)?;
         if announce.event == Event::Stopped {
             return Ok(self.stop(now, rng, announce.info_hash, &entry));
@@ -110,7 +114,6 @@ impl Registry {
         let hashing = self.hashing;
         let swarm = self.swarms.entry(announce.info_hash).or_insert_with(|| Swarm::new(now, hashing));
         swarm.last_seen = now;
-        swarm.expire(now, &mut self.ledger);
 
         let (peers, swarm_age) = (swarm.entries(), now.since(swarm.first_seen));
         let swarm_peers = u32::try_from(peers).unwrap_or(u32::MAX);
@@ -168,9 +171,13 @@ impl Registry {
         let swarm = self.swarms.get(&announce.info_hash);
         let is_stopping = announce.event == Event::Stopped;
         let mut new_entries = 0;
+        let mut is_crowded = false;
+        let is_counted = Scope::of(announce.source) == Some(Scope::Global);
+        let most = self.limits.peers_per_swarm_and_ip;
         if let Some((key, _)) = &entry.tcp {
             let is_new = swarm.is_none_or(|swarm| swarm.tcp.get(key).is_none());
             new_entries += u32::from(is_new);
+            is_crowded |= is_new && swarm.is_some_and(|swarm| swarm.tcp.peers_of(announce.source) >= most);
         }
         if let (Some((key, _)), Some(contact)) = (&entry.libp2p, &announce.libp2p) {
             let known = swarm.and_then(|swarm| swarm.libp2p.get(key));
@@ -179,9 +186,12 @@ impl Registry {
                 return Err(Refusal::StaleRecord);
             }
             new_entries += u32::from(known.is_none());
+            is_crowded |=
+                known.is_none() && swarm.is_some_and(|swarm| swarm.libp2p.peers_of(announce.source) >= most);
         }
         let entries = self.ledger.entries_of(announce.source).saturating_add(new_entries);
-        if !is_stopping && new_entries > 0 && entries > self.limits.peers_per_ip {
+        let is_too_many = entries > self.limits.peers_per_ip || (is_counted && is_crowded);
+        if !is_stopping && new_entries > 0 && is_too_many {
             return Err(Refusal::TooManyFromSource);
         }
         Ok(())

@@ -64,17 +64,29 @@ impl Bar {
             state.set_len(total.max(1));
             state.set_pos(if total == 0 { 1 } else { done });
         });
-        if self.bar.is_hidden() && self.last_plain_line.elapsed() >= PLAIN_INTERVAL {
-            self.last_plain_line = Instant::now();
+        self.note_now_and_then(|| {
             let percent = done.saturating_mul(100).checked_div(total).unwrap_or(100);
-            self.output.note(format_args!("{}: {percent} %, {}", self.label, parts.join(", ")));
-        }
+            format!("{percent} %, {}", parts.join(", "))
+        });
     }
 
     /// Shows that something goes on whose end is not known.
     pub fn wait(&mut self, what: &str) {
         self.show(Shape::Line);
         self.bar.set_message(escape::line(what).into_owned());
+    }
+
+    /// The same of a search; where there is no bar it is said now and then, like progress.
+    pub fn seek(&mut self, what: &str) {
+        self.wait(what);
+        self.note_now_and_then(|| escape::line(what).into_owned());
+    }
+
+    fn note_now_and_then(&mut self, text: impl FnOnce() -> String) {
+        if self.bar.is_hidden() && self.last_plain_line.elapsed() >= PLAIN_INTERVAL {
+            self.last_plain_line = Instant::now();
+            self.output.note(format_args!("{}: {}", self.label, text()));
+        }
     }
 
     fn show(&mut self, shape: Shape) {

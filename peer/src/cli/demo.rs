@@ -213,14 +213,16 @@ async fn stop_tracker(
     story: &Story,
 ) -> Result<(), Failure> {
     let state = leech.state();
-    if state.complete.is_some() {
-        return Err(Failure::failed(
-            "everything arrived before the tracker could be stopped; use a larger --size",
-        ));
-    }
     tracker.stop().await;
     if TcpStream::connect(address).await.is_ok() {
         return Err(Failure::failed("the tracker still answers after it was stopped"));
+    }
+    if state.complete.is_some() {
+        story.say(format_args!(
+            "the tracker is stopped and gone; {} was faster, and needs a larger --size to be seen half way",
+            leech.name
+        ));
+        return Ok(());
     }
     let percent = state.received.saturating_mul(100) / total.max(1);
     story.say(format_args!(

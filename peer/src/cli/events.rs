@@ -128,6 +128,11 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         node: Option<&'static str>,
     },
+    /// What a warning was about is over.
+    Note {
+        /// One sentence.
+        message: String,
+    },
     /// The command failed.
     Error {
         /// One sentence.
@@ -265,6 +270,8 @@ pub struct ProblemFile {
 pub enum Problem {
     /// It is not there under its own name.
     Missing,
+    /// It is there under the name of an incomplete file.
+    Incomplete,
     /// Its size is right, its content is not.
     Bad,
     /// It is shorter or longer than it should be; `get` does not touch such a file.
@@ -276,6 +283,7 @@ impl Problem {
     pub fn words(self) -> &'static str {
         match self {
             Self::Missing => "missing",
+            Self::Incomplete => "incomplete",
             Self::Bad => "bad",
             Self::WrongSize => "wrong size",
         }

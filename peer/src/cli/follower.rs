@@ -115,6 +115,9 @@ impl Follower {
             TorrentEvent::Warning(message) => {
                 self.output.warn(format_args!("{}: {message}", self.which.name))
             }
+            TorrentEvent::Note(message) => {
+                self.output.good_news(format_args!("{}: {message}", self.which.name))
+            }
             TorrentEvent::Failed(message) => self.on_failed(&message),
         }
     }
@@ -166,7 +169,7 @@ impl Follower {
             State::Running => {
                 if self.bytes_total.is_none() {
                     if let Some(bar) = &mut self.bar {
-                        bar.wait("looking for peers that describe the torrent");
+                        bar.seek(&seeking(progress));
                     }
                 } else if let Some(bar) = &mut self.bar {
                     bar.set(progress.bytes_done, progress.bytes_total, &details(progress));
@@ -264,6 +267,15 @@ fn details(progress: &Progress) -> Vec<String> {
     }
     details.push(events::stage_name(progress.stage).to_owned());
     details
+}
+
+/// What the line of a magnet link says whose torrent is not known yet.
+fn seeking(progress: &Progress) -> String {
+    match (progress.found_peers, progress.asked_peers) {
+        (found @ (0 | 1), 0) => format!("looking for peers ({found} found)"),
+        (found, 0) => format!("looking for peers ({found} found, none of them answers yet)"),
+        (_, asked) => format!("waiting for the torrent's description from {}", units::count(asked, "peer")),
+    }
 }
 
 /// What the line of a torrent says that is only being shared.

@@ -111,25 +111,35 @@ fn choice(source: &Source, args: &GetArgs) -> Choice {
 }
 
 /// Why no peer can be found for a source, if so; only peers that come to us remain.
-fn nobody_to_ask(source: &Source, args: &GetArgs, common: &Common) -> Option<&'static str> {
+fn nobody_to_ask(source: &Source, args: &GetArgs, common: &Common) -> Option<String> {
     if !args.peers.is_empty() || source.names_peers() || has_met_peers(source, common) {
         return None;
     }
     if (has_dht(common) || has_neighbours(common)) && !source.is_private() {
         return None;
     }
-    if args.trackers.is_empty() && source.trackers().next().is_none() {
-        return Some(
-            "there is no way to find peers; name a tracker with --tracker, a peer with --peer or a \
-             node of the DHT with --bootstrap",
-        );
+    let has_trackers = !args.trackers.is_empty() || source.trackers().next().is_some();
+    let set = common.discovery_set();
+    if set.tracker && has_trackers {
+        return None;
     }
-    if !common.discovery_set().tracker {
-        return Some(
-            "there is no way to find peers, because --discovery leaves trackers out; name a peer with --peer",
-        );
+    let mut causes = Vec::new();
+    if has_trackers {
+        causes.push("--discovery leaves trackers out");
     }
-    None
+    if common.discovery.is_some() && set.lan && !source.is_private() {
+        causes.push("a node that must stay on loopback has no local network");
+    }
+    let because =
+        if causes.is_empty() { String::new() } else { format!(", because {}", causes.join(" and ")) };
+    let mut remedies = vec!["a peer with --peer"];
+    if set.tracker {
+        remedies.insert(0, "a tracker with --tracker");
+    }
+    if set.dht && !source.is_private() {
+        remedies.push("a node of the DHT with --bootstrap");
+    }
+    Some(format!("there is no way to find peers{because}; name {}", remedies.join(" or ")))
 }
 
 /// Whether peers of an earlier session are known, and may be tried.
@@ -275,7 +285,10 @@ mod tests {
         let Command::Get(args) = &cli.command else { panic!("it is get") };
         let source = Source::read(&link).unwrap();
         let lack = nobody_to_ask(&source, args, &cli.common);
-        assert!(lack.is_some_and(|lack| lack.contains("--discovery leaves trackers out")), "{lack:?}");
+        assert!(
+            lack.as_ref().is_some_and(|lack| lack.contains("--discovery leaves trackers out")),
+            "{lack:?}"
+        );
 
         let (addresses, seen_secs) = (vec!["/ip4/127.0.0.1/tcp/1".parse().unwrap()], seconds_since_1970());
         let met = cache::CachedPeer { id: PeerId::random(), addresses, seen_secs };
@@ -283,6 +296,33 @@ mod tests {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         cache::save(&file, vec![met], seen_secs).unwrap();
         assert_eq!(nobody_to_ask(&source, args, &cli.common), None);
+    }
+
+    #[test]
+    fn what_is_advised_is_what_can_help() {
+        let (bare, tracked) = ("a.torrent", "&tr=http://127.0.0.1:1");
+        let lack = |link: &str, flags: &[&str]| {
+            let link = format!("magnet:?xt=urn:btih:{}{}", "ab".repeat(20), link.trim_start_matches(bare));
+            let always = ["--state-dir", "nowhere", "--bind", "127.0.0.1"];
+            let cli = Cli::parse_from([&["samara", "get", &link], &always[..], flags].concat());
+            let Command::Get(args) = &cli.command else { panic!("it is get") };
+            nobody_to_ask(&Source::read(&link).unwrap(), args, &cli.common)
+        };
+        let check = |link, flags: &[&str], says: &[&str], not: &[&str]| {
+            let lack = lack(link, flags).unwrap();
+            assert!(says.iter().all(|part| lack.contains(part)), "{lack}");
+            assert!(!not.iter().any(|part| lack.contains(part)), "{lack}");
+        };
+        check(bare, &[], &["--tracker", "--peer", "--bootstrap"], &["because"]);
+        check(bare, &["--discovery", "pex"], &["--peer"], &["--tracker", "--bootstrap"]);
+        check(bare, &["--discovery", "dht"], &["--peer", "--bootstrap"], &["--tracker"]);
+        check(
+            tracked,
+            &["--discovery", "lan"],
+            &["leaves trackers out", "on loopback", "--peer"],
+            &["--tracker"],
+        );
+        assert_eq!(lack(tracked, &["--discovery", "tracker"]), None);
     }
 
     #[test]

@@ -8,6 +8,9 @@ pub struct Interrupt {
     ctrl_c: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    /// The terminal went away; not heard by whoever was started to outlive it.
+    #[cfg(unix)]
+    hang_up: Option<tokio::signal::unix::Signal>,
 }
 
 impl Interrupt {
@@ -18,7 +21,12 @@ impl Interrupt {
         let hear = |kind| {
             signal(kind).map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))
         };
-        Ok(Self { ctrl_c: hear(SignalKind::interrupt())?, terminate: hear(SignalKind::terminate())? })
+        let hang_up = ends_with_terminal().then(|| hear(SignalKind::hangup())).transpose()?;
+        Ok(Self {
+            ctrl_c: hear(SignalKind::interrupt())?,
+            terminate: hear(SignalKind::terminate())?,
+            hang_up,
+        })
     }
 
     /// Listens from now on.
@@ -33,6 +41,7 @@ impl Interrupt {
         tokio::select! {
             _ = self.ctrl_c.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = hung_up(&mut self.hang_up) => {}
         }
         #[cfg(not(unix))]
         if tokio::signal::ctrl_c().await.is_err() {
@@ -47,4 +56,22 @@ impl Interrupt {
             std::process::exit(Exit::Interrupted.code().into());
         });
     }
+}
+
+#[cfg(unix)]
+async fn hung_up(signal: &mut Option<tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => _ = signal.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether a hang-up is to end us: `nohup` has it ignored, and listening would undo that. Where the system does
+/// not say, the signal is left alone.
+#[cfg(unix)]
+fn ends_with_terminal() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // Signal 1 is the lowest bit.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 0)
 }

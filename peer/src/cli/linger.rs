@@ -61,6 +61,8 @@ mod tests {
             live_peers: 1,
             waiting: None,
             pieces_unseen: 0,
+            found_peers: 2,
+            asked_peers: 0,
         }
     }
 

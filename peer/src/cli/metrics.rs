@@ -1,8 +1,8 @@
 //! `--metrics`: a node's figures over HTTP, for Prometheus and for curious people.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,8 +12,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::events::Event;
@@ -21,10 +21,11 @@ use super::failure::Failure;
 use super::output::Output;
 use crate::handle::Figures;
 
-/// Readers at once: a Prometheus, its stand-in and a person; others wait.
-const READERS: usize = 8;
+/// Readers at once: a Prometheus, its stand-in, a person, and as many more that only hold their connection open;
+/// with another one the oldest is hung up on.
+const READERS: usize = 32;
 /// For one request and its answer; the figures are small.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause after the system refused to accept, as when it is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -50,27 +51,33 @@ pub async fn serve(
 }
 
 async fn accept(listener: TcpListener, figures: Figures) {
-    let readers = Arc::new(Semaphore::new(READERS));
+    let mut readers: VecDeque<JoinHandle<()>> = VecDeque::with_capacity(READERS);
     loop {
-        // The semaphore is never closed.
-        let Ok(place) = readers.clone().acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let figures = figures.clone();
-        tokio::spawn(async move {
-            let _place = place;
-            let service = service_fn(|request| answer(request, figures.clone()));
-            let serving = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(TIMEOUT)
-                .keep_alive(false)
-                .serve_connection(TokioIo::new(stream), service);
-            // A reader that breaks off or dawdles has had its chance.
-            let _ = timeout(TIMEOUT, serving).await;
-        });
+        readers.retain(|reader| !reader.is_finished());
+        if readers.len() >= READERS
+            && let Some(oldest) = readers.pop_front()
+        {
+            // Whoever asks at once has been answered by now; whoever waited kept a newcomer out.
+            oldest.abort();
+        }
+        readers.push_back(tokio::spawn(converse(stream, figures.clone())));
     }
+}
+
+/// One request and its answer.
+async fn converse(stream: TcpStream, figures: Figures) {
+    let service = service_fn(|request| answer(request, figures.clone()));
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(TIMEOUT)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    // A reader that breaks off or dawdles has had its chance.
+    let _ = timeout(TIMEOUT, serving).await;
 }
 
 async fn answer<B>(request: Request<B>, figures: Figures) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -108,6 +115,24 @@ mod tests {
         let page = get("/metrics").await.text().await.unwrap();
         assert!(page.lines().any(|line| line == "samara_connections 0"), "{page}");
         assert_eq!(get("/").await.status(), 404);
+    }
+
+    #[tokio::test]
+    async fn readers_who_ask_nothing_keep_nobody_waiting() {
+        let local = IpAddr::from([127, 0, 0, 1]);
+        let node = Node::start(NodeConfig { bind: Some(local), ..NodeConfig::default() }).await.unwrap();
+        let listener = TcpListener::bind((local, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(accept(listener, node.figures()));
+        let mut silent = Vec::new();
+        for _ in 0..2 * READERS {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let asking = client.get(format!("http://{address}/metrics")).send();
+
+        assert_eq!(timeout(TIMEOUT / 2, asking).await.unwrap().unwrap().status(), 200);
     }
 
     #[tokio::test]

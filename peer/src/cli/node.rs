@@ -15,6 +15,12 @@ pub async fn run(args: &NodeArgs, common: &Common, output: &Output, mut interrup
     }
     setup::check_listen(common, &args.listen)?;
     let node = setup::start_node(common, &args.listen, output).await?;
+    if !node.is_lasting() {
+        output.warn(
+            "another samara runs from the same state folder, so the addresses of this node will be others next time; \
+             give it a --state-dir of its own",
+        );
+    }
     output.say("taking part in the DHT; stop with Ctrl-C. Others come in by one of these:");
     for address in setup::reachable(&node.addresses()) {
         output.field("--bootstrap", address);

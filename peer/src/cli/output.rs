@@ -132,6 +132,13 @@ impl Output {
         self.event(&Event::Warning { message, node });
     }
 
+    /// Says that something is as it should be again.
+    pub fn good_news(&self, text: impl Display) {
+        let message = text.to_string();
+        self.note(&message);
+        self.event(&Event::Note { message });
+    }
+
     /// Says why the command failed.
     pub fn error(&self, text: impl Display) {
         let message = without_error_numbers(&text.to_string());

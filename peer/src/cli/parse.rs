@@ -23,10 +23,35 @@ pub fn tracker_url(text: &str) -> Result<String, String> {
 pub fn peer_address(text: &str) -> Result<Multiaddr, String> {
     let address: Multiaddr =
         text.parse().map_err(|_| "it is no multiaddress such as /ip4/192.0.2.7/tcp/4001/p2p/12D3Koo…")?;
-    match address.iter().last() {
-        Some(Protocol::P2p(_)) => Ok(address),
-        _ => Err("it must end in /p2p/ and the peer's id; whole addresses are in the link that samara seed prints \
-                 (samara show lists them), and samara node prints its own"
+    let mut parts: Vec<Protocol<'_>> = address.iter().collect();
+    let Some(Protocol::P2p(_)) = parts.pop() else {
+        return Err(
+            "it must end in /p2p/ and the peer's id; whole addresses are in the link that samara seed \
+                    prints (samara show lists them), and samara node prints its own"
+                .into(),
+        );
+    };
+    let has_host = matches!(
+        parts.first(),
+        Some(
+            Protocol::Ip4(_)
+                | Protocol::Ip6(_)
+                | Protocol::Dns(_)
+                | Protocol::Dns4(_)
+                | Protocol::Dns6(_)
+                | Protocol::Dnsaddr(_)
+        )
+    );
+    if !has_host {
+        return Err(
+            "it does not begin with where the peer is, as in /ip4/192.0.2.7/tcp/4001/p2p/12D3Koo…".into()
+        );
+    }
+    match parts[1..] {
+        [Protocol::Tcp(0)] | [Protocol::Udp(0), Protocol::QuicV1] => Err("nobody listens on port 0".into()),
+        [Protocol::Tcp(_)] | [Protocol::Udp(_), Protocol::QuicV1] => Ok(address),
+        [] if matches!(parts[0], Protocol::Dnsaddr(_)) => Ok(address),
+        _ => Err("peers are dialled over TCP or QUIC: /tcp/PORT or /udp/PORT/quic-v1 must come before /p2p/"
             .into()),
     }
 }
@@ -54,5 +79,19 @@ mod tests {
         let told = peer_address("/ip4/127.0.0.1/tcp/4001").unwrap_err();
         assert!(told.contains("samara show") && told.contains("samara node"), "where to find the id: {told}");
         assert!(peer_address("127.0.0.1:4001").is_err());
+    }
+
+    #[test]
+    fn a_peer_address_is_one_that_can_be_dialled() {
+        let check = |text: &str| {
+            peer_address(&format!("{text}/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA"))
+        };
+        for fine in ["/ip6/::1/tcp/1", "/dns/example.org/udp/1/quic-v1", "/dnsaddr/example.org"] {
+            assert!(check(fine).is_ok(), "{fine}");
+        }
+        for wrong in ["/ip4/127.0.0.1/udp/6969", "/ip4/127.0.0.1", "", "/ip4/127.0.0.1/tcp/1/ws", "/tcp/1"] {
+            assert!(check(wrong).is_err(), "{wrong}");
+        }
+        assert!(check("/ip4/127.0.0.1/tcp/0").unwrap_err().contains("port 0"));
     }
 }

@@ -13,7 +13,7 @@ use super::follower::Follower;
 use super::interrupt::Interrupt;
 use super::output::Output;
 use super::setup;
-use super::source::read_torrent;
+use super::source::{is_link, read_torrent};
 use super::units;
 use crate::choice::Choice;
 use crate::disk;
@@ -31,6 +31,10 @@ pub async fn run(args: SeedArgs, common: &Common, output: &Output, mut interrupt
         share = preparing => share.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?,
         () = interrupt.wait() => return Ok(Exit::Interrupted),
     };
+    let has_trackers = !trackers.is_empty() || !share.metainfo.trackers().is_empty();
+    if has_trackers && !common.discovery_set().tracker {
+        output.warn("no tracker is told of this seed, because --discovery leaves trackers out");
+    }
     let node = setup::start_node(common, &listen, output).await?;
     let options = AddOptions {
         root: share.root.clone(),
@@ -52,6 +56,11 @@ pub async fn run(args: SeedArgs, common: &Common, output: &Output, mut interrupt
 /// Finds or makes the `.torrent`.
 fn prepare(args: &SeedArgs, state_dir: &Path, output: &Output) -> Result<Made, Failure> {
     let source = &args.source;
+    if source.to_str().is_some_and(is_link) {
+        return Err(Failure::usage(
+            "seed shares a file, a folder or what a .torrent describes; for what a link names use samara get --seed",
+        ));
+    }
     if is_torrent(source) {
         let metainfo = read_torrent(source)?;
         let dir = args.data.clone().unwrap_or_else(|| folder_of(source));

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use etcetera::{AppStrategy, AppStrategyArgs};
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::args::Common;
 use super::bind::Bind;
@@ -30,9 +30,15 @@ pub async fn start_node(common: &Common, listen: &[Multiaddr], output: &Output) 
         discovery: common.discovery_set(),
         bootstrap: common.bootstrap.clone(),
     };
-    let node = Node::start(config)
+    let mut node = Node::start(config)
         .await
         .map_err(|error| Failure::failed(format!("cannot start a node: {error}")))?;
+    if let Some(warnings) = node.take_warnings() {
+        tokio::spawn(pass_on(warnings, output.clone()));
+    }
+    if !common.bootstrap.is_empty() && common.discovery_set().dht {
+        tokio::spawn(tell_joined(node.dht_nodes(), output.clone()));
+    }
     let mut told = BTreeSet::new();
     tell_new(&node.addresses(), &mut told, output);
     if let Some(address) = common.metrics {
@@ -41,6 +47,21 @@ pub async fn start_node(common: &Common, listen: &[Multiaddr], output: &Output) 
     tokio::spawn(tell_addresses(node.watch_addresses(), told, output.clone()));
     tokio::spawn(tell_dialability(node.watch_addresses(), node.dialability(), output.clone()));
     Ok(node)
+}
+
+/// Says what the node warns of, until it ends.
+async fn pass_on(mut warnings: mpsc::Receiver<String>, output: Output) {
+    while let Some(warning) = warnings.recv().await {
+        output.warn(warning);
+    }
+}
+
+/// Says that the ways into the DHT which the user named have led there, or others have.
+async fn tell_joined(mut nodes: watch::Receiver<usize>, output: Output) {
+    // An error means that the node has ended.
+    if nodes.wait_for(|count| *count > 0).await.is_ok() {
+        output.note("joined the DHT");
+    }
 }
 
 /// Tells of addresses that come up later, such as that of a router which passes connections on.

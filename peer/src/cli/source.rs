@@ -26,7 +26,7 @@ impl Source {
         if text.is_empty() {
             return Err(Failure::usage("the name is empty; give a .torrent file or a magnet link"));
         }
-        if starts_with(text, "magnet:") {
+        if is_link(text) {
             return text
                 .parse()
                 .map(Self::Magnet)
@@ -76,6 +76,11 @@ impl Source {
         let hash = || self.hashes().wire().next().map(|hash| hash.to_string());
         name.map(str::to_owned).or_else(hash).unwrap_or_default()
     }
+}
+
+/// Whether it is a magnet link, well made or not.
+pub fn is_link(text: &str) -> bool {
+    starts_with(text, "magnet:")
 }
 
 /// Reads and checks a `.torrent` file.

@@ -91,6 +91,8 @@ mod tests {
             live_peers: 2,
             waiting,
             pieces_unseen: 12,
+            found_peers: 2,
+            asked_peers: 0,
         }
     }
 

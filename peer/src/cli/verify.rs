@@ -66,6 +66,7 @@ fn problems(metainfo: &Metainfo, dir: &Path, report: &VerifyReport) -> Vec<Probl
         })
         .collect();
     let problem_of = |path: &Path, size: Option<u64>| match path.symlink_metadata() {
+        Err(_) if report.partial.iter().any(|partial| partial == path) => Problem::Incomplete,
         Err(_) => Problem::Missing,
         Ok(found) if size.is_some_and(|size| size != found.len()) => Problem::WrongSize,
         Ok(_) => Problem::Bad,
@@ -80,10 +81,18 @@ fn problems(metainfo: &Metainfo, dir: &Path, report: &VerifyReport) -> Vec<Probl
 /// What is missing, and what to do about it.
 fn shortfall(report: &VerifyReport, files: &[ProblemFile]) -> String {
     let (good, total) = (report.pieces_good, report.pieces_total);
+    let is_unnamed = |file: &ProblemFile| file.problem == Problem::Incomplete;
+    if good == total && files.iter().all(is_unnamed) {
+        let (is, its) = if files.len() == 1 { ("is", "its name") } else { ("are", "their names") };
+        let count = units::count(files.len(), "file");
+        return format!(
+            "all {total} pieces are good, but {count} {is} still called .part; samara get gives {its}"
+        );
+    }
     let what = if good == total {
         let (is, has) = if files.len() == 1 { ("is", "has") } else { ("are", "have") };
         let count = units::count(files.len(), "file");
-        format!("all {total} pieces are good, but {count} {is} missing or {has} the wrong size")
+        format!("all {total} pieces are good, but {count} {is} missing, incomplete or {has} the wrong size")
     } else {
         format!("{good} of {total} pieces are good")
     };

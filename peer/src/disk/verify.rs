@@ -53,6 +53,8 @@ pub struct VerifyReport {
     pub complete: bool,
     /// The files of which that is not true.
     pub damaged: Vec<PathBuf>,
+    /// Those of them that are there under the names of incomplete files, by the names they should have.
+    pub partial: Vec<PathBuf>,
 }
 
 /// Hashes on all cores what `dir` holds of what is chosen of a torrent; see [`content_root`] for what `dir` may
@@ -108,11 +110,14 @@ pub fn verify(
     damaged.extend(bad);
     damaged.sort_unstable();
     damaged.dedup();
+    let named = |file: FileIndex| files.full_path(&files.names(file).complete);
+    let is_partial = |file: &FileIndex| files.place(*file) == Place::Partial;
     Ok(VerifyReport {
         pieces_total,
         pieces_good: checked.verified.count_ones() - unwanted.count_ones(),
         complete: damaged.is_empty() && checked.verified.is_full(),
-        damaged: damaged.into_iter().map(|file| files.full_path(&files.names(file).complete)).collect(),
+        partial: damaged.iter().copied().filter(is_partial).map(named).collect(),
+        damaged: damaged.into_iter().map(named).collect(),
     })
 }
 
@@ -141,5 +146,6 @@ fn nothing_there(metainfo: &Metainfo, chosen: &Chosen, folder: &Path) -> VerifyR
         pieces_good: 0,
         complete: false,
         damaged: damaged.collect(),
+        partial: Vec::new(),
     }
 }

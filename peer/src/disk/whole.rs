@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Writes `bytes` to `path`, making its folder; a crash at any moment leaves the old file or the new one.
 ///
@@ -12,8 +13,9 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
     fs::create_dir_all(folder)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    // Always the same, so that what a crash leaves behind is overwritten and not collected.
-    name.push(".new");
+    // Everybody's own, in this process and others: whoever shared one would rename it from under the other.
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    name.push(format!(".{}-{}.new", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
     let temporary = folder.join(name);
     let mut file = File::create(&temporary)?;
     let written =
@@ -51,5 +53,17 @@ mod tests {
         write_whole(&path, b"new").expect("written again");
         assert_eq!(fs::read(&path).expect("readable"), b"new");
         assert_eq!(fs::read_dir(path.parent().expect("a folder")).expect("readable").count(), 1);
+    }
+
+    #[test]
+    fn whoever_writes_the_same_file_at_once_gets_it_written() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("file");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..50).for_each(|_| write_whole(&path, b"content").expect("written")));
+            }
+        });
+        assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 1);
     }
 }

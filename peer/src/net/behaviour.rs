@@ -14,8 +14,9 @@ use libp2p::{identify, ping, upnp};
 use super::discovery::dht::DhtBehaviour;
 use super::wire::WireBehaviour;
 
-/// Connections in their handshakes, each way: some tens of milliseconds of work on each.
-const PENDING: u32 = 64;
+/// Connections of ours in their handshakes: some tens of milliseconds of work on each. Those from outside are
+/// bounded by the transport, which knows from where they come.
+const DIALLING: u32 = 64;
 /// Established connections, each way: with their buffers some hundred mebibytes at the worst.
 const ESTABLISHED: u32 = 200;
 /// Connections with one peer: one each way, and one to replace each when addresses change.
@@ -57,8 +58,7 @@ impl Behaviour {
             .with_cache_size(0);
         let ping = ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT);
         let limits = ConnectionLimits::default()
-            .with_max_pending_incoming(Some(PENDING))
-            .with_max_pending_outgoing(Some(PENDING))
+            .with_max_pending_outgoing(Some(DIALLING))
             .with_max_established_incoming(Some(ESTABLISHED))
             .with_max_established_outgoing(Some(ESTABLISHED))
             .with_max_established_per_peer(Some(PER_PEER));

@@ -5,6 +5,7 @@
 //! muxer and in 20 ms unsent in the kernel, at least 32 KiB in each; a record in TLS; a frame before the socket.
 //! QUIC, for those whom TCP does not reach, has a send window of 10 MB that libp2p does not let us choose.
 
+mod anteroom;
 mod bound_quic;
 mod bound_tcp;
 mod buffered;
@@ -18,8 +19,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use futures::future::Either;
+use libp2p::core::ConnectedPoint;
 use libp2p::core::muxing::StreamMuxerBox;
-use libp2p::core::transport::{Boxed, OptionalTransport, OrTransport, Transport};
+use libp2p::core::transport::{OptionalTransport, OrTransport, Transport};
 use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
@@ -30,6 +32,7 @@ use thiserror::Error;
 use super::address::ip_of;
 use super::behaviour::Behaviour;
 use super::bind::Binding;
+use anteroom::{Anteroom, Guarded};
 use bound_quic::BoundQuic;
 use bound_tcp::BoundTcp;
 use buffered::Buffered;
@@ -39,6 +42,11 @@ use unsent::Bounded;
 
 /// For a connection from its first packet to its muxer.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Inbound TCP connections in their handshakes: four of five file descriptors are left for everything else, and
+/// most cost no more than that, because nothing is begun before something came in.
+const TCP_HANDSHAKES: usize = 200;
+/// The same over QUIC, where every one has cost some computing already.
+const QUIC_HANDSHAKES: usize = 100;
 /// A connection without streams is kept for so long.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Streams of one connection that may be in negotiation.
@@ -96,25 +104,43 @@ pub fn build(keypair: &Keypair, binding: Option<&Binding>) -> Result<Swarm<Behav
 }
 
 /// TCP with encryption and a muxer on top.
-fn secured<T>(tcp: T, tls: Tls) -> Boxed<Connection>
+fn secured<T>(tcp: T, tls: Tls) -> Guarded
 where
     T: Transport<Output = tcp::tokio::TcpStream, Error = io::Error> + Send + Unpin + 'static,
     T::Dial: Send,
     T::ListenerUpgrade: Send,
 {
-    tcp.map(|socket, _| Buffered::new(Bounded::new(socket)))
+    let anteroom = Anteroom::new(TCP_HANDSHAKES);
+    let door = anteroom.clone();
+    let tcp = tcp
+        .and_then(move |socket, point| first_word(door, socket, point))
+        .map(|socket, _| Buffered::new(Bounded::new(socket)))
         .upgrade(Version::V1Lazy)
         .authenticate(tls)
         .multiplex(Yamux)
         .timeout(UPGRADE_TIMEOUT)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
-        .boxed()
+        .boxed();
+    anteroom.before(tcp)
+}
+
+/// Waits until whoever connected says something; nothing is kept ready for the silent.
+async fn first_word(
+    anteroom: Anteroom,
+    socket: tcp::tokio::TcpStream,
+    point: ConnectedPoint,
+) -> io::Result<tcp::tokio::TcpStream> {
+    if let ConnectedPoint::Listener { send_back_addr, .. } = point {
+        socket.0.readable().await?;
+        anteroom.on_heard(&send_back_addr);
+    }
+    Ok(socket)
 }
 
 /// QUIC for what is QUIC, TCP for the rest.
 fn either<T>(
     quic: T,
-    tcp: Boxed<Connection>,
+    tcp: Guarded,
 ) -> impl Transport<Output = Connection, Error = impl Send + Sync, Dial = impl Send, ListenerUpgrade = impl Send>
 + Send
 + Unpin
@@ -123,8 +149,8 @@ where
     T::Dial: Send,
     T::ListenerUpgrade: Send,
 {
-    let quic = quic.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-    OrTransport::new(quic, tcp).map(|either, _| match either {
+    let quic = quic.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))).boxed();
+    OrTransport::new(Anteroom::new(QUIC_HANDSHAKES).before(quic), tcp).map(|either, _| match either {
         Either::Left(connection) | Either::Right(connection) => connection,
     })
 }

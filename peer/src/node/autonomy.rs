@@ -94,6 +94,19 @@ pub(super) struct Assessment {
     pub(super) live_peers: usize,
 }
 
+impl Assessment {
+    /// Of whoever has no network: nobody is reached, with a tracker or without.
+    pub(super) fn cut_off() -> Self {
+        Self {
+            stage: Stage::Assisted,
+            autonomy: 0.0,
+            why: "the network interface is away, and nobody can be reached".to_owned(),
+            named_by: Vec::new(),
+            live_peers: 0,
+        }
+    }
+}
+
 /// Judges by the peers linked at `now`.
 pub(super) fn assess<'a>(
     now: Moment,

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::NodeLoop;
 use super::autonomy::Sightings;
+use super::torrent::Phase;
 use super::waiting::Lack;
 use crate::engine::event::{PeerKey, Source, TorrentId};
 use crate::handle::{Role, TorrentEvent};
@@ -14,14 +15,18 @@ impl NodeLoop {
     /// Tells everybody who follows a torrent how it stands.
     pub(super) fn tell_progress(&mut self) {
         let now = self.now();
-        let (mut links, mut lacks) = (self.linked_peers(), self.lacks());
+        let (mut links, mut lacks, outside) = (self.linked_peers(), self.lacks(), self.outside());
         for (id, state) in &mut self.torrents {
             let (links, lack) = (links.remove(id).unwrap_or_default(), lacks.remove(id).unwrap_or_default());
             state.figures.links.store(links.len() as u64, Ordering::Relaxed);
             if let Some(active) = state.active() {
                 state.figures.left.store(active.bytes_left(), Ordering::Relaxed);
             }
-            let progress = state.progress(now, &links, lack);
+            let mut progress = state.progress(now, &links, lack, outside);
+            if let Phase::Fetching(fetching) = &state.phase {
+                let ids = fetching.asking.iter().filter_map(|&peer| self.peers.id(peer));
+                progress.asked_peers = ids.filter(|id| self.swarm.behaviour().wire.is_connected(id)).count();
+            }
             state.tell(TorrentEvent::Progress(progress));
         }
     }
@@ -29,10 +34,10 @@ impl NodeLoop {
     /// What the node is doing.
     pub(super) fn figures(&mut self) -> NodeFigures {
         let now = self.now();
-        let (mut links, mut lacks) = (self.linked_peers(), self.lacks());
+        let (mut links, mut lacks, outside) = (self.linked_peers(), self.lacks(), self.outside());
         let torrents = self.torrents.iter_mut().filter_map(|(id, state)| {
             let (links, lack) = (links.remove(id).unwrap_or_default(), lacks.remove(id).unwrap_or_default());
-            let progress = state.progress(now, &links, lack);
+            let progress = state.progress(now, &links, lack, outside);
             let mut known: BTreeMap<Source, usize> = BTreeMap::new();
             for source in state.known.values().map(Sightings::found_by) {
                 *known.entry(source).or_default() += 1;

@@ -34,9 +34,12 @@ pub enum IdentityError {
 pub struct NodeIdentity {
     keypair: Keypair,
     place: Option<Place>,
+    /// Why it is another than before, for people.
+    warnings: Vec<String>,
 }
 
 struct Place {
+    number: u32,
     port_file: PathBuf,
     /// Holds the lock for as long as the node lives.
     _key_file: File,
@@ -45,7 +48,7 @@ struct Place {
 impl NodeIdentity {
     /// A new key that is forgotten with the process.
     pub fn ephemeral() -> Self {
-        Self { keypair: Keypair::generate_ed25519(), place: None }
+        Self { keypair: Keypair::generate_ed25519(), place: None, warnings: Vec::new() }
     }
 
     /// The key of the first free place in `state_dir`, made if it is new.
@@ -58,11 +61,34 @@ impl NodeIdentity {
         for number in 0..PLACES {
             let path = folder.join(format!("{number}.key"));
             let Some(mut key_file) = lock(&path).map_err(at(&path))? else { continue };
-            let keypair = read_or_make(&mut key_file).map_err(at(&path))?;
+            let (keypair, origin) = read_or_make(&mut key_file).map_err(at(&path))?;
             let port_file = folder.join(format!("{number}.port"));
-            return Ok(Self { keypair, place: Some(Place { port_file, _key_file: key_file }) });
+            let mut warnings = Vec::new();
+            // A port without a key is as much a trace of an earlier node as a damaged key.
+            if origin == Origin::Replaced || (origin == Origin::New && port_file.exists()) {
+                warnings.push(format!(
+                    "the identity in {} was damaged or gone and is made anew: addresses of this node that others \
+                     have do not work any more",
+                    path.display()
+                ));
+            }
+            return Ok(Self {
+                keypair,
+                place: Some(Place { number, port_file, _key_file: key_file }),
+                warnings,
+            });
         }
         Err(IdentityError::Full(folder))
+    }
+
+    /// Whether it is the same at every start, because no other node ran from the folder already.
+    pub fn is_lasting(&self) -> bool {
+        self.place.as_ref().is_some_and(|place| place.number == 0)
+    }
+
+    /// Why it is another than before, for people; given once.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 
     /// The key.
@@ -104,12 +130,20 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
+/// Where a key comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Kept,
+    New,
+    Replaced,
+}
+
 /// A key that cannot be read, after a crash while it was first written, is made anew.
-fn read_or_make(file: &mut File) -> io::Result<Keypair> {
+fn read_or_make(file: &mut File) -> io::Result<(Keypair, Origin)> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     if let Ok(keypair) = Keypair::from_protobuf_encoding(&bytes) {
-        return Ok(keypair);
+        return Ok((keypair, Origin::Kept));
     }
     let keypair = Keypair::generate_ed25519();
     let encoded = keypair.to_protobuf_encoding().map_err(io::Error::other)?;
@@ -117,7 +151,7 @@ fn read_or_make(file: &mut File) -> io::Result<Keypair> {
     io::Seek::rewind(file)?;
     file.write_all(&encoded)?;
     file.sync_all()?;
-    Ok(keypair)
+    Ok((keypair, if bytes.is_empty() { Origin::New } else { Origin::Replaced }))
 }
 
 #[cfg(test)]
@@ -129,12 +163,14 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let first = NodeIdentity::open(folder.path()).expect("a first identity");
         let second = NodeIdentity::open(folder.path()).expect("a second identity");
+        assert!(first.is_lasting() && !second.is_lasting());
         let key = |identity: &NodeIdentity| identity.keypair().public();
         assert_ne!(key(&first), key(&second));
         let old = key(&first);
         first.remember_port(4001);
         drop(first);
-        let again = NodeIdentity::open(folder.path()).expect("the first identity again");
+        let mut again = NodeIdentity::open(folder.path()).expect("the first identity again");
+        assert_eq!(again.take_warnings(), Vec::<String>::new());
         assert_eq!(key(&again), old);
         assert_eq!(again.last_port(), Some(4001));
     }
@@ -144,8 +180,23 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::create_dir_all(folder.path().join("identity")).expect("a folder");
         fs::write(folder.path().join("identity/0.key"), b"torn").expect("a file");
-        let made = NodeIdentity::open(folder.path()).expect("an identity").keypair().public();
+        let mut identity = NodeIdentity::open(folder.path()).expect("an identity");
+        assert!(identity.take_warnings()[0].contains("damaged"), "it is told");
+        let made = identity.keypair().public();
+        drop(identity);
         let again = NodeIdentity::open(folder.path()).expect("an identity").keypair().public();
         assert_eq!(made, again);
+    }
+
+    #[test]
+    fn an_emptied_key_is_told_of_and_a_first_start_is_not() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut first = NodeIdentity::open(folder.path()).expect("an identity");
+        assert_eq!(first.take_warnings(), Vec::<String>::new());
+        first.remember_port(4001);
+        drop(first);
+        fs::write(folder.path().join("identity/0.key"), b"").expect("a file");
+        let mut second = NodeIdentity::open(folder.path()).expect("an identity");
+        assert_eq!(second.take_warnings().len(), 1);
     }
 }

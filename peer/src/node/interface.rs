@@ -2,13 +2,18 @@
 //!
 //! That nothing leaves by another way meanwhile is not done here: the sockets see to it.
 
+use std::time::{Duration, Instant};
+
 use libp2p::core::transport::ListenerId;
 use libp2p::{Multiaddr, PeerId};
 
 use super::NodeLoop;
 use crate::engine::event::{PeerKey, TorrentId};
+use crate::handle::TorrentEvent;
 use crate::net::bind::{Binding, Presence};
 
+/// Trackers that were silent while the interface was away have answered again by then, if they do.
+const SETTLING: Duration = Duration::from_secs(120);
 /// Dials that wait for the interface: the engine has 16 of a torrent under way, and few have many torrents.
 const HELD_DIALS: usize = 1024;
 
@@ -24,6 +29,19 @@ pub(super) struct Interface {
     missing: Vec<Multiaddr>,
     /// Dials ordered while it was away: that they fail would say nothing about the peers.
     held: Vec<(TorrentId, PeerKey)>,
+    /// When it came back.
+    back_at: Option<Instant>,
+}
+
+/// Whether the world outside can be judged from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outside {
+    /// It can be reached.
+    Open,
+    /// The interface is away.
+    Away,
+    /// It came back a moment ago: that somebody is silent does not say that he is gone.
+    JustBack,
 }
 
 /// What became of the interface since it was last looked at.
@@ -45,7 +63,7 @@ impl Interface {
         };
         let (listeners, missing, held) = (Vec::new(), Vec::new(), Vec::new());
         // Whoever starts on an interface that is down is told at the first look.
-        Self { binding, presence: Presence::Up(index), index, listeners, missing, held }
+        Self { binding, presence: Presence::Up(index), index, listeners, missing, held, back_at: None }
     }
 
     /// A listener says where it listens.
@@ -58,6 +76,14 @@ impl Interface {
         let before = self.listeners.len();
         self.listeners.retain(|(listener, _)| *listener != id);
         self.listeners.len() == before
+    }
+
+    fn outside(&self, now: Instant) -> Outside {
+        match self.back_at {
+            _ if self.is_gone() => Outside::Away,
+            Some(at) if now.duration_since(at) < SETTLING => Outside::JustBack,
+            _ => Outside::Open,
+        }
     }
 
     fn is_gone(&self) -> bool {
@@ -110,15 +136,29 @@ impl NodeLoop {
                 "network interface {name} is gone or down: nothing is sent or received until it is back with {address}"
             )),
             Change::Back => {
-                self.warn_all(format!("network interface {name} is back"));
+                self.on_back(&name);
                 self.dial_held();
             }
             Change::Renewed => {
-                self.warn_all(format!("network interface {name} is back"));
+                self.on_back(&name);
                 self.drop_dead_sockets();
                 self.listen_anew();
                 self.dial_held();
             }
+        }
+    }
+
+    /// Whether the world outside can be judged from here.
+    pub(super) fn outside(&self) -> Outside {
+        self.interface.as_ref().map_or(Outside::Open, |interface| interface.outside(Instant::now()))
+    }
+
+    fn on_back(&mut self, name: &str) {
+        if let Some(interface) = &mut self.interface {
+            interface.back_at = Some(Instant::now());
+        }
+        for state in self.torrents.values() {
+            state.tell(TorrentEvent::Note(format!("network interface {name} is back")));
         }
     }
 
@@ -157,10 +197,10 @@ impl NodeLoop {
         }
     }
 
-    /// Tells every torrent, or the log if there is none.
+    /// Tells every torrent, or whoever started the node if there is none.
     fn warn_all(&self, message: String) {
         if self.torrents.is_empty() {
-            tracing::warn!("{message}");
+            self.warn_of_node(message.clone());
         }
         for &torrent in self.torrents.keys() {
             self.warn(torrent, message.clone());
@@ -181,5 +221,18 @@ mod tests {
         let changes = seen.map(|presence| interface.change_to(presence));
         use Change::{Back, Gone, None, Renewed};
         assert_eq!(changes, [None, Gone, None, Back, None, Gone, Renewed, None, Renewed]);
+    }
+
+    #[test]
+    fn nobody_is_judged_while_the_interface_is_away_nor_just_after() {
+        let mut interface = Interface::new(Binding::find([127, 0, 0, 1].into()).expect("loopback"));
+        let (now, up) = (Instant::now(), interface.presence);
+        assert_eq!(interface.outside(now), Outside::Open);
+        interface.change_to(Presence::Gone);
+        assert_eq!(interface.outside(now), Outside::Away);
+        interface.change_to(up);
+        interface.back_at = Some(now);
+        assert_eq!(interface.outside(now), Outside::JustBack);
+        assert_eq!(interface.outside(now + SETTLING), Outside::Open);
     }
 }

@@ -18,7 +18,7 @@ use super::autonomy::Sightings;
 use super::exchange::Exchange;
 use super::peers::Dialable;
 use super::torrent::{Phase, TorrentState};
-use super::{NodeLoop, Work};
+use super::{NodeLoop, Work, unreached};
 use crate::engine::event::{Direction, Input, LinkId, PeerKey, PeerMessage, Source, TorrentId};
 use crate::handle::TorrentEvent;
 use crate::net::discovery::{Discovered, Voice};
@@ -72,13 +72,15 @@ pub(super) struct Dialling {
     attempts: Attempts,
     /// Addresses to try when those being dialled fail, or take their time.
     fallback: Vec<Dialable>,
+    /// Why the first attempt failed.
+    reason: Option<String>,
     since: Moment,
 }
 
 impl Dialling {
     /// A dial for no torrent's sake.
     pub(super) fn for_nobody(attempts: Attempts, fallback: Vec<Dialable>, since: Moment) -> Self {
-        Self { torrents: BTreeSet::new(), attempts, fallback, since }
+        Self { torrents: BTreeSet::new(), attempts, fallback, reason: None, since }
     }
 }
 
@@ -147,11 +149,17 @@ impl NodeLoop {
             return None;
         }
         let (tcp, others) = self.peers.dialable(peer, self.config.bind);
+        if tcp.is_empty()
+            && others.is_empty()
+            && let Some(reason) = self.why_undialled(peer)
+        {
+            self.tell_unreached(torrent, peer, &reason);
+        }
         // TCP moves bulk data at half the cost of QUIC; the others are for when it does not get through.
         let (first, fallback) = if tcp.is_empty() { (others, Vec::new()) } else { (tcp, others) };
         let Some(attempts) = self.attempt(id, first, PeerCondition::NotDialing) else { return failed };
         let (torrents, since) = (BTreeSet::from([torrent]), self.now());
-        self.dialling.insert(id, Dialling { torrents, attempts, fallback, since });
+        self.dialling.insert(id, Dialling { torrents, attempts, fallback, reason: None, since });
         None
     }
 
@@ -217,7 +225,7 @@ impl NodeLoop {
         }
     }
 
-    pub(super) fn on_dial_failed(&mut self, id: PeerId, connection: ConnectionId) {
+    pub(super) fn on_dial_failed(&mut self, id: PeerId, connection: ConnectionId, error: &DialError) {
         if self.swarm.behaviour().wire.is_connected(&id) {
             return;
         }
@@ -226,13 +234,20 @@ impl NodeLoop {
         for address in dialling.attempts.remove(&connection).unwrap_or_default() {
             self.policy.on_failed(now, &address);
         }
+        dialling.reason.get_or_insert_with(|| unreached::reason(error));
         if !dialling.attempts.is_empty() || self.fall_back(id) {
             return;
         }
         let Some(dialling) = self.dialling.remove(&id) else { return };
         self.doubt_neighbour(id);
+        if let Some(reason) = &dialling.reason {
+            self.tell_no_way(id, reason);
+        }
         let peer = self.peers.key(id);
         for torrent in dialling.torrents {
+            if let Some(reason) = &dialling.reason {
+                self.tell_unreached(torrent, peer, reason);
+            }
             self.not_reached(torrent, peer);
         }
     }

@@ -114,6 +114,11 @@ impl Peers {
         self.entries.get(&key).into_iter().flat_map(|entry| &entry.proven)
     }
 
+    /// The addresses of `key` that the user or a link named.
+    pub(super) fn named_addresses(&self, key: PeerKey) -> impl Iterator<Item = &Multiaddr> {
+        self.entries.get(&key).and_then(|entry| entry.addresses.get(&Source::Link)).into_iter().flatten()
+    }
+
     /// Where to dial `key` from a node bound to `bind`: TCP addresses, and the others.
     pub(super) fn dialable(&self, key: PeerKey, bind: Option<IpAddr>) -> (Vec<Dialable>, Vec<Dialable>) {
         let Some(entry) = self.entries.get(&key) else { return Default::default() };

@@ -16,7 +16,9 @@ use tokio::task::JoinSet;
 use super::autonomy::{Assessment, Sightings, Trackers, assess};
 use super::dht::TorrentInDht;
 use super::exchange::Parted;
+use super::interface::Outside;
 use super::remember::Remembered;
+use super::unreached::Vain;
 use super::waiting::Lack;
 use crate::choice::{Choice, Chosen};
 use crate::disk::Store;
@@ -114,6 +116,10 @@ pub(super) struct TorrentState {
     pub(super) phase: Phase,
     /// Everybody known to take part, and which sources named them when.
     pub(super) known: BTreeMap<PeerKey, Sightings>,
+    /// Peers named by hand of whom it was told that they cannot be reached.
+    pub(super) unreached: BTreeSet<PeerKey>,
+    /// Whether trackers have named peers of whom none can be reached.
+    pub(super) vain: Vain,
     /// Seeds whose link ended when there was nothing to trade any more.
     pub(super) parted: BTreeMap<PeerKey, Parted>,
     /// Where it stands in the DHT.
@@ -215,13 +221,19 @@ impl TorrentState {
 
     /// The figures at `now`; `links` are the linked peers and whether each wants something from us, `lack` what a
     /// download misses.
-    pub(super) fn progress(&mut self, now: Moment, links: &[(PeerKey, bool)], lack: Lack) -> Progress {
+    pub(super) fn progress(
+        &mut self,
+        now: Moment,
+        links: &[(PeerKey, bool)],
+        lack: Lack,
+        outside: Outside,
+    ) -> Progress {
         let uploaded = self.figures.uploaded.load(Ordering::Relaxed);
         let downloaded = self.figures.downloaded.load(Ordering::Relaxed);
         self.rates.update(Instant::now(), downloaded, uploaded);
         let (bytes_done, bytes_total) =
             self.active().map_or((0, 0), |active| (active.bytes_done, active.chosen.bytes()));
-        let Assessment { stage, autonomy, why, named_by, live_peers } = self.assess(now, links);
+        let Assessment { stage, autonomy, why, named_by, live_peers } = self.assess(now, links, outside);
         self.figures.autonomy_permille.store((1000.0 * autonomy) as u64, Ordering::Relaxed);
         Progress {
             bytes_done,
@@ -239,16 +251,26 @@ impl TorrentState {
             live_peers,
             waiting: lack.waits_for(links.len(), self.rates.down.quiet),
             pieces_unseen: lack.unseen,
+            found_peers: self.known.len(),
+            asked_peers: 0,
         }
     }
 
     /// How much of the swarm would be found again without a tracker.
-    fn assess(&self, now: Moment, links: &[(PeerKey, bool)]) -> Assessment {
+    fn assess(&self, now: Moment, links: &[(PeerKey, bool)], outside: Outside) -> Assessment {
+        if outside == Outside::Away {
+            return Assessment::cut_off();
+        }
         let mut asked = self.trackers.iter().flat_map(Tiers::trackers);
         let trackers = match self.announced.is_empty() {
             true => Trackers::None,
             // A tracker that was not asked yet, because another one will do, is not silent.
-            false if asked.all(|tracker| self.silent_trackers.contains_key(&tracker.url)) => Trackers::Silent,
+            false
+                if outside == Outside::Open
+                    && asked.all(|tracker| self.silent_trackers.contains_key(&tracker.url)) =>
+            {
+                Trackers::Silent
+            }
             false => Trackers::Answering,
         };
         // Seeds hang up on each other when both have everything: they are no less there for that.

@@ -19,6 +19,7 @@ use super::open::{self, Fetched, Opened, Opening, Question};
 use super::peers::named_peer;
 use super::remember::Remembered;
 use super::torrent::{Active, Fetching, Phase, Rates, TorrentState};
+use super::unreached::Vain;
 use super::{NodeLoop, Work};
 use crate::disk::{OpenError, StoreError};
 use crate::engine::event::{Aim, Content, Input, PeerKey, Proof, Source, TorrentId};
@@ -75,6 +76,8 @@ impl NodeLoop {
             announcers: JoinSet::new(),
             announced: BTreeSet::new(),
             silent_trackers: BTreeMap::new(),
+            unreached: BTreeSet::new(),
+            vain: Vain::default(),
             parted: BTreeMap::new(),
             dht: TorrentInDht::default(),
             remembered: Remembered::default(),
@@ -443,8 +446,10 @@ async fn leave(mut state: TorrentState) {
 }
 
 async fn close(active: &Active) {
-    if let Err(error) = active.store.close().await {
-        tracing::warn!(%error, "resume data could not be saved");
+    match active.store.close().await {
+        // Closed before: what there was to save is saved, or whoever closed it said why not.
+        Ok(()) | Err(StoreError::Closed) => {}
+        Err(error) => tracing::warn!(%error, "resume data could not be saved"),
     }
 }
 

@@ -30,7 +30,7 @@ fn a_link_may_name_either_hash_or_both() {
 fn base_32_and_upper_case_are_understood() {
     let base32 = BASE32.encode(v1().as_bytes());
     for hash in [base32.to_lowercase(), base32, V1.to_uppercase()] {
-        assert_eq!(parse(&format!("MAGNET:?xt=URN:BTIH:{hash}")).unwrap().hashes, InfoHashes::V1(v1()));
+        assert_eq!(parse(&format!("MAGNET:?XT=URN:BTIH:{hash}")).unwrap().hashes, InfoHashes::V1(v1()));
     }
 }
 
@@ -46,6 +46,7 @@ fn every_parameter_is_read() {
     assert_eq!(magnet.trackers, ["http://t/a", "udp://t:1"]);
     assert_eq!(magnet.peers, ["/ip4/127.0.0.1/tcp/1/p2p/x"]);
     assert_eq!(magnet.select_only, Some(vec![0..=0, 2..=2, 4..=8]));
+    assert_eq!(parse(&format!("magnet:?XT=urn:btih:{V1}&DN=a")).unwrap().name.as_deref(), Some("a"));
 }
 
 #[test]

@@ -22,6 +22,9 @@ pub enum NameError {
     /// A NUL, slash or backslash.
     #[error("a name contains the separator {0:?}")]
     Separator(char),
+    /// A control character: whoever lists the folder has it sent to his terminal.
+    #[error("a name contains the control character {0:?}")]
+    Control(char),
     /// A letter and a colon, with or without more.
     #[error("a name starts with a drive letter")]
     Drive,
@@ -72,13 +75,17 @@ impl Foreign {
     }
 }
 
+/// Where macOS keeps a folder's picture: a file of many honest torrents.
+const FOLDER_ICON: &str = "Icon\r";
+
 /// Checks one component of a path.
 ///
 /// Refused are: nothing; `.`, `..` and other names of dots and spaces alone; NUL, `/` and `\`; a drive (`C:`
-/// at the start); Windows' device names, whatever their case and extension; and what is longer than 255
-/// bytes. Colons elsewhere, control characters and trailing dots or spaces are allowed: they are names like
-/// any other where they can be stored, and harmless where they cannot. That no two of a torrent's names become
-/// one is checked where all are known.
+/// at the start); Windows' device names, whatever their case and extension; what is longer than 255 bytes; and
+/// control characters, which steer terminals and tear the lists that scripts read, but for the `Icon\r` that
+/// macOS puts into folders. Colons elsewhere and trailing dots or spaces are allowed: they are names like any
+/// other where they can be stored, and harmless where they cannot. That no two of a torrent's names become one
+/// is checked where all are known.
 ///
 /// # Errors
 /// The first of these that applies.
@@ -98,7 +105,13 @@ pub fn check_component(name: &str) -> Result<(), NameError> {
     if matches!(name.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic()) {
         return Err(NameError::Drive);
     }
-    if is_device(name) { Err(NameError::Device) } else { Ok(()) }
+    if is_device(name) {
+        return Err(NameError::Device);
+    }
+    match name.chars().find(|c| c.is_control()) {
+        Some(control) if name != FOLDER_ICON => Err(NameError::Control(control)),
+        _ => Ok(()),
+    }
 }
 
 /// Whether Windows takes a name for a device: it looks at what comes before the first dot or colon, without
@@ -210,7 +223,7 @@ mod tests {
             "COM0",
             "nul-1",
             "lpt",
-            "a\u{1b}[0m",
+            "Icon\r",
             "x.con",
             "é",
         ] {
@@ -227,6 +240,9 @@ mod tests {
         assert_eq!(refused("a/b"), Some(NameError::Separator('/')));
         assert_eq!(refused("..\\b"), Some(NameError::Separator('\\')));
         assert_eq!(refused("a\0"), Some(NameError::Separator('\0')));
+        for control in ['\u{1b}', '\n', '\r', '\u{7f}', '\u{9b}'] {
+            assert_eq!(refused(&format!("a{control}[0m")), Some(NameError::Control(control)));
+        }
         assert_eq!(refused("C:"), Some(NameError::Drive));
         assert_eq!(refused("z:x"), Some(NameError::Drive));
     }

@@ -51,6 +51,8 @@ fn hostile_torrents_are_refused_in_one_sentence() {
         ("an absolute name", torrent_named(b"/etc/passwd")),
         ("an empty name", torrent_named(b"")),
         ("a NUL", torrent_named(b"a\0b")),
+        ("an escape sequence", torrent_named(b"a\x1b[2J")),
+        ("a path with a line break", torrent_with_path(&["a\nb"])),
         ("a path upwards", torrent_with_path(&["..", "..", "x"])),
         ("a path with a separator", torrent_with_path(&["a/../../x"])),
         ("no path", torrent_with_path(&[])),

@@ -9,7 +9,7 @@ use rand::seq::index;
 use samara_proto::moment::Moment;
 
 use super::hashing::{Keyed, KeyedMap, shrink};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, household};
 use super::{Contact, Progress, Scope};
 
 /// How many entries are looked at to find one that may go: close enough to the oldest, at no cost.
@@ -102,14 +102,35 @@ impl Value for Arc<Contact> {
 #[derive(Debug)]
 pub(super) struct Pools<K, V> {
     pools: Vec<Pool<K, V>>,
+    crowd: Crowd,
     hashing: Keyed,
+}
+
+/// How many peers of a swarm each household has.
+#[derive(Debug)]
+struct Crowd(KeyedMap<u64, u32>);
+
+impl Crowd {
+    fn on_come(&mut self, source: IpAddr) {
+        *self.0.entry(household(source)).or_insert(0) += 1;
+    }
+
+    fn on_gone(&mut self, source: IpAddr) {
+        let household = household(source);
+        if let Some(peers) = self.0.get_mut(&household) {
+            *peers -= 1;
+            if *peers == 0 {
+                self.0.swap_remove(&household);
+            }
+        }
+    }
 }
 
 type Pool<K, V> = (Class, KeyedMap<K, Member<V>>);
 
 impl<K: Key, V: Value> Pools<K, V> {
     pub(super) fn new(hashing: Keyed) -> Self {
-        Self { pools: Vec::new(), hashing }
+        Self { pools: Vec::new(), crowd: Crowd(KeyedMap::with_hasher(hashing)), hashing }
     }
 
     /// All peers.
@@ -121,6 +142,11 @@ impl<K: Key, V: Value> Pools<K, V> {
     pub(super) fn count(&self, counts: impl Fn(&Class) -> bool) -> u32 {
         let counted = self.pools.iter().filter(|(class, _)| counts(class));
         counted.map(|(_, pool)| pool.len()).sum::<usize>().try_into().unwrap_or(u32::MAX)
+    }
+
+    /// How many peers came from the same host or household as `source`.
+    pub(super) fn peers_of(&self, source: IpAddr) -> u32 {
+        self.crowd.0.get(&household(source)).copied().unwrap_or(0)
     }
 
     pub(super) fn get(&self, key: &K) -> Option<(Class, &Member<V>)> {
@@ -140,9 +166,11 @@ impl<K: Key, V: Value> Pools<K, V> {
             }
         };
         ledger.add(key.source(), Self::cost(&member));
+        self.crowd.on_come(key.source());
         match self.pools[pool].1.entry(key) {
             Entry::Occupied(mut entry) => {
                 ledger.remove(entry.key().source(), Self::cost(entry.get()));
+                self.crowd.on_gone(entry.key().source());
                 entry.insert(member);
             }
             Entry::Vacant(entry) => {
@@ -155,6 +183,7 @@ impl<K: Key, V: Value> Pools<K, V> {
         for (_, pool) in &mut self.pools {
             if let Some(member) = pool.swap_remove(key) {
                 ledger.remove(key.source(), Self::cost(&member));
+                self.crowd.on_gone(key.source());
             }
         }
         self.tidy();
@@ -167,6 +196,7 @@ impl<K: Key, V: Value> Pools<K, V> {
                 let stays = member.expires > now;
                 if !stays {
                     ledger.remove(key.source(), Self::cost(member));
+                    self.crowd.on_gone(key.source());
                 }
                 stays
             });
@@ -184,12 +214,14 @@ impl<K: Key, V: Value> Pools<K, V> {
             && let Some((key, member)) = self.pools[pool].1.swap_remove_index(at)
         {
             ledger.remove(key.source(), Self::cost(&member));
+            self.crowd.on_gone(key.source());
             self.tidy();
         }
     }
 
     /// Forgets everybody.
     pub(super) fn clear(&mut self, ledger: &mut Ledger) {
+        self.crowd.0.clear();
         for (_, pool) in self.pools.drain(..) {
             for (key, member) in pool {
                 ledger.remove(key.source(), Self::cost(&member));
@@ -243,12 +275,14 @@ impl<K: Key, V: Value> Pools<K, V> {
         for (_, pool) in &mut self.pools {
             shrink(pool);
         }
+        shrink(&mut self.crowd.0);
     }
 
-    /// About how many bytes a peer takes: its entry, the map's hash and position with their slack, and its
-    /// share of the ledger.
+    /// About how many bytes a peer takes: its entry and its household's, the maps' hashes and positions with their
+    /// slack, and its share of the ledger.
     fn cost(member: &Member<V>) -> usize {
-        2 * (size_of::<K>() + size_of::<Member<V>>() + 16) + member.value.extra_bytes()
+        let counted = size_of::<(u64, u32)>() + 16;
+        2 * (size_of::<K>() + size_of::<Member<V>>() + 16 + counted) + member.value.extra_bytes()
     }
 }
 
@@ -268,7 +302,9 @@ mod tests {
             // Of each entry a map keeps the hash, and in a table of their own the position and a byte.
             let entry = size_of::<(K, Member<V>)>() + size_of::<usize>() + size_of::<usize>() + 1;
             let maps = self.pools.iter().map(|(_, pool)| pool.capacity() * entry);
-            self.pools.capacity() * size_of::<Pool<K, V>>() + maps.sum::<usize>()
+            let counted = size_of::<(u64, u32)>() + size_of::<usize>() + size_of::<usize>() + 1;
+            let crowd = self.crowd.0.capacity() * counted;
+            self.pools.capacity() * size_of::<Pool<K, V>>() + maps.sum::<usize>() + crowd
         }
     }
 

@@ -12,13 +12,22 @@ pub struct Limits {
     pub peers_per_swarm: usize,
     /// Entries in all swarms from one IPv4 address or IPv6 /64; beyond that new ones are refused.
     pub peers_per_ip: u32,
+    /// Of these, in one swarm, from an address of the Internet and for each kind of peer: a household, or the few
+    /// customers that share an address, and not somebody who makes peers up.
+    pub peers_per_swarm_and_ip: u32,
     /// About how many mebibytes all entries may take; beyond that whole swarms are forgotten.
     pub memory_mib: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { swarms: 1_000_000, peers_per_swarm: 100_000, peers_per_ip: 10_000, memory_mib: 1024 }
+        Self {
+            swarms: 1_000_000,
+            peers_per_swarm: 100_000,
+            peers_per_ip: 10_000,
+            peers_per_swarm_and_ip: 64,
+            memory_mib: 1024,
+        }
     }
 }
 

@@ -182,7 +182,7 @@ async fn follow(
                 state.send_modify(|state| state.failure = Some(message));
                 return;
             }
-            Some(TorrentEvent::Checking { .. }) => {}
+            Some(TorrentEvent::Checking { .. } | TorrentEvent::Note(_)) => {}
         }
     }
 }

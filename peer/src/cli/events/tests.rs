@@ -67,6 +67,8 @@ fn progress_has_the_contract_s_fields() {
         live_peers: 6,
         waiting: Some(Waiting::ForPieces),
         pieces_unseen: 8,
+        found_peers: 2,
+        asked_peers: 0,
     };
     check(
         Event::progress(which(), &progress),

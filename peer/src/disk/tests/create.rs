@@ -48,6 +48,7 @@ fn what_a_torrent_cannot_carry_is_refused_by_name() {
     let _listener = UnixListener::bind(socket.path().join("socket")).unwrap();
     let odd = folder(&[("a", 1)]);
     fs::write(odd.path().join(OsStr::from_bytes(b"\xff\x1b[2J")), b"x").unwrap();
+    let steering = folder(&[("a\x1b[2J", 1)]);
     let empty = folder(&[]);
     fs::create_dir_all(empty.path().join("a/b")).unwrap();
     let cases = folder(&[("a", 1), ("A", 1)]);
@@ -55,6 +56,7 @@ fn what_a_torrent_cannot_carry_is_refused_by_name() {
         (&linked, "link is a symbolic link, which a torrent cannot carry"),
         (&socket, "socket is a socket"),
         (&odd, "is not UTF-8"),
+        (&steering, "a name contains the control character"),
         (&empty, "contains no files"),
         (&cases, "another file has the same name"),
     ] {
@@ -89,7 +91,13 @@ fn verification_tells_good_bad_and_missing() {
     let top = source.root().join("top");
     let verify_in = |dir: &Path| verify(&source.metainfo, dir, |_, _| ()).unwrap();
     for dir in [source.root(), &top] {
-        let whole = VerifyReport { pieces_total: 6, pieces_good: 6, complete: true, damaged: Vec::new() };
+        let whole = VerifyReport {
+            pieces_total: 6,
+            pieces_good: 6,
+            complete: true,
+            damaged: Vec::new(),
+            partial: Vec::new(),
+        };
         assert_eq!(verify_in(dir), whole);
     }
     fs::write(top.join("extra"), b"fine").unwrap();

@@ -96,7 +96,7 @@ fn is_somebody(ip: IpAddr) -> bool {
 }
 
 /// The first bits of an address: `v4_bits` or `v6_bits`.
-pub(super) fn narrowed(ip: IpAddr, v4_bits: u32, v6_bits: u32) -> IpAddr {
+pub(in crate::net) fn narrowed(ip: IpAddr, v4_bits: u32, v6_bits: u32) -> IpAddr {
     match ip {
         IpAddr::V4(ip) => Ipv4Addr::from_bits(ip.to_bits() & (u32::MAX << (32 - v4_bits))).into(),
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << (128 - v6_bits))).into(),

@@ -1,6 +1,7 @@
 //! Ways into the DHT: nodes that the user, a tracker or an earlier session named, tried until enough nodes
 //! are known.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,8 @@ pub(super) struct Ways {
     /// When the first node became known in this session.
     inside_since: Option<Instant>,
     saved_at: Option<Instant>,
+    /// Those named by the user of whom it was told that they do not let us in.
+    told: BTreeSet<PeerId>,
 }
 
 impl Ways {
@@ -137,7 +140,21 @@ impl NodeLoop {
             }
             let peer = self.peers.key(id);
             let (tcp, others) = self.peers.dialable(peer, self.config.bind);
+            if tcp.is_empty()
+                && others.is_empty()
+                && let Some(reason) = self.why_undialled(peer)
+            {
+                self.tell_no_way(id, &reason);
+            }
             self.dial_node(id, [tcp, others].concat());
+        }
+    }
+
+    /// Tells once that a node which the user named as a way in is none.
+    pub(in crate::node) fn tell_no_way(&mut self, id: PeerId, reason: &str) {
+        let is_named = self.config.bootstrap.iter().any(|address| named_peer(address) == Some(id));
+        if is_named && self.dht().is_some() && self.dht.ways.told.insert(id) {
+            self.warn_of_node(format!("no way into the DHT by {id}: {reason}"));
         }
     }
 

@@ -62,6 +62,28 @@ fn one_address_cannot_fill_the_registry() {
 }
 
 #[test]
+fn one_address_of_the_internet_cannot_fill_a_swarm_and_a_private_one_may_stand_for_many() {
+    let mut world = World::with(Limits { peers_per_swarm_and_ip: 10, ..limits() });
+    for port in 1..=10 {
+        world.announce(&peer(&format!("20.0.0.1:{port}")).seed());
+    }
+    let refused = world.try_announce(&peer("20.0.0.1:11").seed());
+    assert_eq!(refused.unwrap_err(), Refusal::TooManyFromSource);
+    assert_eq!(world.figures(), [10, 0, 0, 0]);
+    world.announce(&peer("20.0.0.1:11").of(2));
+    world.announce(&peer("20.0.0.2:11"));
+    world.announce(&peer("20.0.0.1:10").event(Event::Stopped));
+    world.announce(&peer("20.0.0.1:11"));
+    // Those that fell silent leave room too.
+    world.wait(24 * 3600);
+    world.announce(&peer("20.0.0.1:12"));
+    for port in 1..=20 {
+        world.announce(&peer(&format!("10.0.0.1:{port}")));
+        world.announce(&peer(&format!("127.0.0.1:{port}")));
+    }
+}
+
+#[test]
 fn one_ipv6_network_counts_as_one_address() {
     let mut world = World::with(Limits { peers_per_ip: 2, ..limits() });
     world.announce(&peer("[2a00::1]:1"));

@@ -41,7 +41,7 @@ pub enum ClientError {
     #[error("its answer is longer than {} MiB", ANSWER_BYTES >> 20)]
     TooLong,
     /// It answered something that is not HTTP 200.
-    #[error("it answered with HTTP status {0}; is the URL right?")]
+    #[error("it answered with HTTP status {}{}", .0, advice(*.0))]
     Status(u16),
     /// The answer yields no peers.
     #[error(transparent)]
@@ -185,7 +185,22 @@ impl Client {
                 "its name cannot be looked up while bound to one address; give its IP address".to_owned(),
             ));
         }
+        let is_out_of_reach =
+            |ip: IpAddr| ip.is_ipv4() != bind.is_ipv4() || (bind.is_loopback() && !ip.is_loopback());
+        if host.trim_matches(['[', ']']).parse().is_ok_and(is_out_of_reach) {
+            let why = format!("it cannot be reached from {bind}, which --bind demands");
+            return Err(ClientError::Unusable(why));
+        }
         Ok(())
+    }
+}
+
+/// What a status means for whoever asked.
+fn advice(status: u16) -> &'static str {
+    match status {
+        429 => ": too many requests",
+        408 | 500..=599 => ", which is trouble of its own",
+        _ => "; is the URL right?",
     }
 }
 
@@ -212,4 +227,29 @@ fn reason(error: &reqwest::Error) -> String {
         cause = inner;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_blamed_on_the_url_only_where_that_can_be() {
+        let said = [404, 429, 500].map(|status| ClientError::Status(status).to_string());
+        assert_eq!(said.each_ref().map(|said| said.contains("URL")), [true, false, false], "{said:?}");
+    }
+
+    #[test]
+    fn a_tracker_that_the_bind_keeps_out_of_reach_is_not_asked() {
+        let client = Client::new(Some([127, 0, 0, 1].into())).expect("a client");
+        for (url, is_asked) in [
+            ("http://127.0.0.1:1/announce", true),
+            ("http://localhost:1/announce", true),
+            ("http://192.0.2.1/announce", false),
+            ("udp://[::1]:1", false),
+            ("http://tracker.example/announce", false),
+        ] {
+            assert_eq!(client.parse(url).is_ok(), is_asked, "{url}");
+        }
+    }
 }
