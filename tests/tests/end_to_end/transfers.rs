@@ -247,6 +247,13 @@ fn some_files_arrive_and_later_the_rest(format: &str) {
     assert_eq!([same("a.bin"), same("b.bin")], [None, None]);
     assert!(!got.join("library/in/c.bin").exists());
 
+    // The second time the metainfo is known at once.
+    for _ in 0..2 {
+        let mut wrong = scene.get("wrong", &seed.magnet, &scene.path("nowhere"), &["--only", "nothing"]);
+        assert_eq!(wrong.wait_exit(TRANSFER), 1, "{}", wrong.story());
+        assert!(wrong.story().contains("no file of the torrent matches"), "{}", wrong.story());
+    }
+
     let rest = scene.get("rest", &torrent, &got, &peer);
     finish(rest, &folder, &got.join("library"));
     assert_eq!(verify(&[]), 0);

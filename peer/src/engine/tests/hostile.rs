@@ -1,6 +1,6 @@
 //! Single engines under hostile hands: no panic, no flood answered for ever, no rule broken for nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -333,24 +333,27 @@ proptest! {
                 wanted = selection.clone();
             }
             hand.now += Duration::from_micros(wait);
-            for output in hand.tell(input) {
-                if let Output::Send { link, message: PeerMessage::Request(block) } = output {
-                    let verified = hand.engine.verified(TORRENT).unwrap();
-                    prop_assert!(!verified.get(block.piece));
-                    prop_assert!(wanted.priority(block.piece) > Priority::Skip);
-                    asked.push((link, block));
-                }
-                // Every second judgement comes, every fourth with a bad block.
-                if let Output::Judge { link, block } = output
-                    && block.begin.is_multiple_of(2 * BLOCK_LENGTH)
-                {
-                    let first = BlockRef { length: BLOCK_LENGTH, ..block };
-                    let bad = if answer { vec![first] } else { Vec::new() };
-                    hand.engine.handle(hand.now, Input::Judged { link, block, bad });
-                }
-                if let Output::CheckPiece { torrent, piece } = output {
-                    let verdict = Verdict::Good;
-                    hand.engine.handle(hand.now, Input::PieceChecked { torrent, piece, verdict });
+            // What an order leads to is told after all orders of the same fact were looked at.
+            let mut facts = VecDeque::from([input]);
+            while let Some(fact) = facts.pop_front() {
+                for output in hand.tell(fact) {
+                    if let Output::Send { link, message: PeerMessage::Request(block) } = output {
+                        let verified = hand.engine.verified(TORRENT).unwrap();
+                        prop_assert!(!verified.get(block.piece));
+                        prop_assert!(wanted.priority(block.piece) > Priority::Skip);
+                        asked.push((link, block));
+                    }
+                    // Every second judgement comes, every fourth with a bad block.
+                    if let Output::Judge { link, block } = output
+                        && block.begin.is_multiple_of(2 * BLOCK_LENGTH)
+                    {
+                        let first = BlockRef { length: BLOCK_LENGTH, ..block };
+                        let bad = if answer { vec![first] } else { Vec::new() };
+                        facts.push_back(Input::Judged { link, block, bad });
+                    }
+                    if let Output::CheckPiece { torrent, piece } = output {
+                        facts.push_back(Input::PieceChecked { torrent, piece, verdict: Verdict::Good });
+                    }
                 }
             }
             let verified = hand.engine.verified(TORRENT).unwrap();

@@ -1,4 +1,4 @@
-//! Answering requests.
+//! Answering the requests of others.
 
 use samara_proto::layout::{BlockRef, PieceIndex};
 
