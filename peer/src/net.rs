@@ -8,5 +8,6 @@ pub mod link;
 pub mod metadata;
 mod pace;
 pub mod reachability;
+pub mod shares;
 pub mod transport;
 pub mod wire;

@@ -12,6 +12,7 @@ use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{identify, ping, upnp};
 
 use super::discovery::dht::DhtBehaviour;
+use super::shares;
 use super::wire::WireBehaviour;
 
 /// Connections of ours in their handshakes: some tens of milliseconds of work on each. Those from outside are
@@ -34,6 +35,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(15);
 pub struct Behaviour {
     /// Refuses connections beyond what a node can serve. First, because it is asked first.
     pub limits: connection_limits::Behaviour,
+    /// Refuses those beyond the share of one address.
+    pub shares: shares::Behaviour,
     /// Wire streams.
     pub wire: WireBehaviour,
     /// Tells remotes which address we see them at, and hears which one they see.
@@ -64,6 +67,7 @@ impl Behaviour {
             .with_max_established_per_peer(Some(PER_PEER));
         Self {
             limits: connection_limits::Behaviour::new(limits),
+            shares: shares::Behaviour::new(ESTABLISHED as usize / 2),
             wire: WireBehaviour::default(),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),
