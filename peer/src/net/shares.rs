@@ -139,7 +139,9 @@ mod tests {
         assert!(come(&mut shares, 2, "/ip6/::ffff:192.0.2.1/tcp/2"));
         assert!(!come(&mut shares, 3, "/ip4/192.0.2.1/udp/3/quic-v1"));
         assert!(come(&mut shares, 4, "/ip4/192.0.2.2/tcp/1"));
-        assert!(come(&mut shares, 5, "/ip6/2001:db8::1/tcp/1") && come(&mut shares, 6, "/ip6/2001:db8::2/tcp/1"));
+        assert!(
+            come(&mut shares, 5, "/ip6/2001:db8::1/tcp/1") && come(&mut shares, 6, "/ip6/2001:db8::2/tcp/1")
+        );
         assert!(!come(&mut shares, 7, "/ip6/2001:db8::3/tcp/1"));
         assert!((8..20).all(|number| come(&mut shares, number, "/ip4/127.0.0.1/tcp/1")));
 
