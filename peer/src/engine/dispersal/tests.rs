@@ -171,3 +171,45 @@ fn more_is_shown_ahead_to_who_runs_dry_and_no_more_than_it_takes_in_a_while() {
     }
     assert_eq!(dispersal.links[&A].ahead_bytes, 2_000_000);
 }
+
+#[test]
+fn what_is_kept_by_who_passes_nothing_on_is_given_to_another() {
+    let mut dispersal = dispersal(20);
+    let mut rng = rng();
+    let kept = pieces(&promise(&mut dispersal, A, 8, seconds(0)));
+    for &piece in &kept {
+        hand(&mut dispersal, A, piece, seconds(0));
+        dispersal.on_have(A, piece, seconds(1), &mut rng);
+    }
+    let others = pieces(&promise(&mut dispersal, B, 20, seconds(2)));
+    assert_eq!(others.len(), 12, "it is not known yet");
+    dispersal.write_off(seconds(10), &mut rng);
+    assert!(dispersal.is_kept_from(A, seconds(10)));
+    assert_eq!(pieces(&promise(&mut dispersal, B, 20, seconds(10))), kept);
+    dispersal.forget(A, &mut rng);
+    assert_eq!(promise(&mut dispersal, B, 20, seconds(11)), vec![], "it counted for nothing when it went");
+}
+
+#[test]
+fn whoever_asks_for_what_another_is_to_be_given_waits_until_that_one_is_gone() {
+    let mut dispersal = dispersal(2);
+    let mut rng = rng();
+    let piece = dispersal.lure(B, seconds(0), &mut rng).unwrap();
+    assert!(dispersal.allows(B, piece), "nobody has it");
+    dispersal.promise(A, piece, seconds(0), &mut rng);
+    assert!(dispersal.allows(A, piece) && !dispersal.allows(B, piece));
+    dispersal.on_refused(B, piece, seconds(0));
+    let other = pieces(&promise(&mut dispersal, B, 2, seconds(0)));
+    assert_eq!(other.len(), 1, "not what A is to be given");
+    dispersal.forget(A, &mut rng);
+    assert_eq!(pieces(&promise(&mut dispersal, B, 2, seconds(0))), BTreeSet::from([piece]));
+}
+
+#[test]
+fn a_turn_can_end_once_all_that_was_shown_is_handed_out() {
+    let mut dispersal = dispersal(4);
+    let piece = promise(&mut dispersal, A, 1, seconds(0))[0].piece;
+    assert!(!dispersal.is_all_given(A));
+    hand(&mut dispersal, A, piece, seconds(0));
+    assert!(dispersal.is_all_given(A) && dispersal.is_all_given(B));
+}
