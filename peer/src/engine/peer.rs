@@ -32,6 +32,9 @@ const ALLOWANCE: u32 = 4096;
 /// Such messages that it may send each second for ever.
 const ALLOWANCE_RATE: u64 = 64;
 
+/// Such messages that each block given or taken earns: an unchoke, and interest lost and found.
+const EARNED: u32 = 16;
+
 /// The state of one link.
 #[derive(Clone, Debug)]
 pub struct Peer {
@@ -155,6 +158,12 @@ impl Peer {
         }
     }
 
+    /// A block went either way: who trades may speak, however small its pieces are and however often its wishes
+    /// change with them.
+    pub fn earn(&mut self) {
+        self.allowance = self.allowance.saturating_add(EARNED).min(ALLOWANCE);
+    }
+
     /// It allows us `piece` even while it chokes us.
     pub fn allow(&mut self, piece: PieceIndex) {
         if self.allowed.len() < HINTS_MAX {
@@ -216,6 +225,15 @@ mod tests {
         let later = Moment::ZERO + Duration::from_secs(1);
         assert!((0..ALLOWANCE_RATE).all(|_| peer.afford(later, 1)));
         assert!(!peer.afford(later, 1));
+    }
+
+    #[test]
+    fn who_trades_may_speak() {
+        let mut peer = peer();
+        assert!((0..ALLOWANCE).all(|_| peer.afford(Moment::ZERO, 1)));
+        peer.earn();
+        assert!(peer.afford(Moment::ZERO, EARNED));
+        assert!(!peer.afford(Moment::ZERO, 1));
     }
 
     #[test]

@@ -142,6 +142,9 @@ impl Torrent {
         peer.heard_at = now;
         peer.cancelled.on_answer(block);
         let request = peer.requests.remove(block, context.ahead);
+        if request.is_some() {
+            peer.earn();
+        }
         let delay = request.map_or(Duration::MAX, |request| now.since(request.sent_at));
         // One block alone says how long the way is, and not how fast the link.
         let measured = if peer.trial == Trial::First { 0 } else { block.length };

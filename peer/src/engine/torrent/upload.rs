@@ -60,6 +60,7 @@ impl Torrent {
     pub fn on_block_sent(&mut self, link: LinkId, block: BlockRef, context: &mut Context<'_>) {
         let Some(peer) = self.links.get_mut(&link) else { return };
         peer.uploads.on_done(block);
+        peer.earn();
         peer.up.add(context.now, block.length);
         self.up.add(context.now, block.length);
         let is_dry = !peer.uploads.is_busy();
