@@ -30,7 +30,7 @@ use samara_proto::infohash::InfoHash;
 use samara_proto::moment::Moment;
 
 pub use announce::{Announce, Announced, Progress, Refusal, TcpContact, Wants};
-pub use contact::Contact;
+pub use contact::{Contact, names_host};
 pub use rules::{Limits, Pace};
 pub use scope::Scope;
 pub use ways::Ways;

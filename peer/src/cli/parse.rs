@@ -2,6 +2,7 @@
 
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
+use samara_tracker::registry::names_host;
 
 /// A tracker's announce URL: `http`, `https` or `udp`, with a host.
 pub fn tracker_url(text: &str) -> Result<String, String> {
@@ -31,18 +32,7 @@ pub fn peer_address(text: &str) -> Result<Multiaddr, String> {
                 .into(),
         );
     };
-    let has_host = matches!(
-        parts.first(),
-        Some(
-            Protocol::Ip4(_)
-                | Protocol::Ip6(_)
-                | Protocol::Dns(_)
-                | Protocol::Dns4(_)
-                | Protocol::Dns6(_)
-                | Protocol::Dnsaddr(_)
-        )
-    );
-    if !has_host {
+    if !parts.first().is_some_and(names_host) {
         return Err(
             "it does not begin with where the peer is, as in /ip4/192.0.2.7/tcp/4001/p2p/12D3Koo…".into()
         );

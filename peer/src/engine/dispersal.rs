@@ -83,6 +83,14 @@ impl Shown {
         had_time && self.firsts >= FIRSTS_MIN && !self.passes_on
     }
 
+    /// What was taken over from it or refused may be shown to it again.
+    fn give_back(&mut self, piece: PieceIndex) {
+        let was_taken = self.taken.remove(&piece).is_some();
+        if was_taken && !self.has.get(piece) && !self.promised.contains_key(&piece) {
+            self.unseen.set(piece);
+        }
+    }
+
     fn promised_bytes(&mut self, piece: PieceIndex) -> Option<u32> {
         let bytes = self.promised.remove(&piece)?;
         self.given.remove(&piece);
@@ -200,10 +208,7 @@ impl Dispersal {
         let mut lost = Vec::new();
         for (&link, shown) in &mut self.links {
             while let Some((&piece, _)) = shown.taken.iter().find(|&(_, &at)| at + TAKEN_FOR <= now) {
-                shown.taken.remove(&piece);
-                if !shown.has.get(piece) && !shown.promised.contains_key(&piece) {
-                    shown.unseen.set(piece);
-                }
+                shown.give_back(piece);
             }
             let overdue = shown.given.iter().filter(|&(_, &at)| at + WRITTEN_OFF_AFTER <= now);
             let overdue: Vec<PieceIndex> = overdue.map(|(&piece, _)| piece).collect();
@@ -391,9 +396,7 @@ impl Dispersal {
             self.copies.lose(piece, rng);
             // Those who asked for it in vain need not wait any longer.
             for shown in self.links.values_mut().filter(|_| self.copies.count(piece) == 1) {
-                if shown.taken.remove(&piece).is_some() && !shown.has.get(piece) {
-                    shown.unseen.set(piece);
-                }
+                shown.give_back(piece);
             }
         }
     }

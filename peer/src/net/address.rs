@@ -1,6 +1,6 @@
 //! What an address says about who can reach it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
@@ -30,12 +30,14 @@ pub fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
     }
 }
 
+/// The same address without the identity of who is there.
+pub fn without_identity(address: &Multiaddr) -> Multiaddr {
+    address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect()
+}
+
 /// Who can reach `ip`.
 pub fn reach_of(ip: IpAddr) -> Reach {
-    let ip = match ip {
-        IpAddr::V6(ip) => canonical(ip),
-        v4 => v4,
-    };
+    let ip = canonical(ip);
     let is_local = match ip {
         IpAddr::V4(ip) => ip.is_private() || ip.is_link_local() || is_shared(ip),
         IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
@@ -49,12 +51,13 @@ pub fn reach_of(ip: IpAddr) -> Reach {
 
 /// The IPv4 address that an IPv6 address stands for, mapped (RFC 4291) or translated (RFC 6052), or itself:
 /// so that nobody gets round a rule by spelling an address differently.
-pub fn canonical(ip: Ipv6Addr) -> IpAddr {
-    match ip.segments() {
+pub fn canonical(ip: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = ip else { return ip };
+    match v6.segments() {
         [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
             Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)).into()
         }
-        _ => ip.into(),
+        _ => ip,
     }
 }
 

@@ -1,13 +1,14 @@
 //! Whether others can dial this node, and at which address of ours that nobody told us; pure.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use libp2p::Multiaddr;
 use samara_proto::moment::Moment;
 
 use crate::net::address::{Reach, canonical, reach};
+use crate::net::discovery::policy::narrowed;
 
 /// Peers learn our addresses within seconds and try one of them: if none has come by then, none can.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -93,14 +94,7 @@ impl Reachability {
 
 /// What one operator usually holds: a /16 of IPv4, a /32 of IPv6.
 fn network(ip: IpAddr) -> IpAddr {
-    let ip = match ip {
-        IpAddr::V6(ip) => canonical(ip),
-        v4 => v4,
-    };
-    match ip {
-        IpAddr::V4(ip) => Ipv4Addr::from_bits(ip.to_bits() & (u32::MAX << 16)).into(),
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 96)).into(),
-    }
+    narrowed(canonical(ip), 16, 32)
 }
 
 #[cfg(test)]

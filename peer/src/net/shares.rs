@@ -16,7 +16,7 @@ use libp2p::{Multiaddr, PeerId};
 use thiserror::Error;
 
 use super::address::{canonical, ip_of};
-use super::discovery::policy::narrowed;
+use super::discovery::policy::one_holder;
 
 /// An address has its share already.
 #[derive(Clone, Copy, Debug, Error)]
@@ -45,11 +45,8 @@ impl Behaviour {
 
 /// Whose connections are counted together, if they are.
 fn source(remote: &Multiaddr) -> Option<IpAddr> {
-    let ip = match ip_of(remote)? {
-        IpAddr::V6(ip) => canonical(ip),
-        v4 => v4,
-    };
-    (!ip.is_loopback()).then(|| narrowed(ip, 32, 64))
+    let ip = canonical(ip_of(remote)?);
+    (!ip.is_loopback()).then(|| one_holder(ip))
 }
 
 impl NetworkBehaviour for Behaviour {

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use libp2p::Multiaddr;
 use libp2p::swarm::DialError;
 
 use super::NodeLoop;
 use crate::engine::event::{PeerKey, Source, TorrentId};
 use crate::handle::{Role, innermost_cause};
+use crate::net::address::without_identity;
 use crate::net::transport::why_off;
 
 /// Peers that a tracker named have been dialled twice or more by then, and have had the time to answer.
@@ -91,19 +91,16 @@ pub(super) fn reason(error: &DialError) -> String {
         DialError::Transport(failures) => match failures.first() {
             Some((address, error)) => {
                 let cause = innermost_cause(error);
-                format!("{}: {}; it is tried again", without_id(address), cause.trim_end_matches('.'))
+                format!("{}: {}; it is tried again", without_identity(address), cause.trim_end_matches('.'))
             }
             None => "it has no address".to_owned(),
         },
         DialError::WrongPeerId { obtained, address } => {
-            format!("{}: somebody else answers there, {obtained}", without_id(address))
+            format!("{}: somebody else answers there, {obtained}", without_identity(address))
         }
-        DialError::LocalPeerId { address } => format!("{}: it is this node itself", without_id(address)),
+        DialError::LocalPeerId { address } => {
+            format!("{}: it is this node itself", without_identity(address))
+        }
         other => other.to_string(),
     }
-}
-
-fn without_id(address: &Multiaddr) -> Multiaddr {
-    let is_id = |part: &libp2p::multiaddr::Protocol<'_>| matches!(part, libp2p::multiaddr::Protocol::P2p(_));
-    address.iter().filter(|part| !is_id(part)).collect()
 }

@@ -10,12 +10,11 @@ use super::world::{TORRENT, World};
 
 /// What is counted over all leeches that miss something at a moment.
 #[derive(Clone, Copy, Debug, Default)]
-struct Moment {
+struct Sample {
     leeches: u64,
     pieces: u64,
     fewest: u32,
     most: u32,
-    links: u64,
     unchoked: u64,
     wanted: u64,
     asked: u64,
@@ -83,8 +82,8 @@ fn pieces_out(world: &World) -> usize {
     pieces.map(samara_proto::layout::PieceIndex).filter(|&piece| has(piece)).count()
 }
 
-fn look(world: &World) -> Moment {
-    let mut moment = Moment { fewest: u32::MAX, ..Moment::default() };
+fn look(world: &World) -> Sample {
+    let mut moment = Sample { fewest: u32::MAX, ..Sample::default() };
     for (number, host) in world.hosts.iter().enumerate() {
         if host.spec.is_seed || !host.is_up {
             continue;
@@ -99,7 +98,6 @@ fn look(world: &World) -> Moment {
         moment.pieces += u64::from(stats.pieces_verified);
         moment.fewest = moment.fewest.min(stats.pieces_verified);
         moment.most = moment.most.max(stats.pieces_verified);
-        moment.links += stats.links.len() as u64;
         moment.begun += stats.pieces_begun as u64;
         for link in stats.links.values() {
             moment.unchoked += u64::from(!link.chokes_us);

@@ -110,7 +110,8 @@ impl Address {
     }
 }
 
-fn names_host(part: &Protocol<'_>) -> bool {
+/// Whether a part of an address says which host it is at.
+pub fn names_host(part: &Protocol<'_>) -> bool {
     matches!(
         part,
         Protocol::Ip4(_)

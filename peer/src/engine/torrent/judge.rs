@@ -133,8 +133,7 @@ impl Torrent {
 
     /// Peers gave what is good.
     pub(super) fn acquit(&mut self, givers: &BTreeSet<PeerKey>, context: &mut Context<'_>) {
-        let links: Vec<LinkId> = givers.iter().filter_map(|giver| self.by_peer.get(giver).copied()).collect();
-        for link in links {
+        for link in self.links_of(givers) {
             self.end_trial(link, Trial::Passed, context);
         }
     }
@@ -146,8 +145,7 @@ impl Torrent {
         givers: &BTreeSet<PeerKey>,
         context: &mut Context<'_>,
     ) {
-        let mut links: BTreeSet<LinkId> =
-            givers.iter().filter_map(|giver| self.by_peer.get(giver).copied()).collect();
+        let mut links = self.links_of(givers);
         for (_, case) in self.cases.take_piece(piece) {
             if let Charge::FirstOf(link) = case.charge {
                 links.insert(link);
@@ -156,6 +154,10 @@ impl Torrent {
         for link in links {
             self.end_trial(link, Trial::First, context);
         }
+    }
+
+    fn links_of(&self, peers: &BTreeSet<PeerKey>) -> BTreeSet<LinkId> {
+        peers.iter().filter_map(|peer| self.by_peer.get(peer).copied()).collect()
     }
 
     /// A trial that is waited for ends; or a peer that has not come so far is known to be good.

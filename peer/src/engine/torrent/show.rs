@@ -77,7 +77,7 @@ impl Torrent {
     }
 
     /// Whether a peer was shown all that belongs to its turn, and somebody else waits.
-    fn is_shown_enough(&self, link: LinkId, context: &Context<'_>) -> bool {
+    pub(super) fn is_shown_enough(&self, link: LinkId, context: &Context<'_>) -> bool {
         let shown_all = |peer: &Peer| peer.turn.is_shown_all(self.layout.piece_length());
         context.choker.is_wanted(context.config)
             && self.dispersal.as_ref().is_some_and(Dispersal::is_needed)

@@ -94,16 +94,14 @@ impl Torrent {
     /// Whether a link that could be given more has had its turn, and somebody else should have one.
     pub(super) fn is_turn_over(&self, link: LinkId, context: &Context<'_>) -> bool {
         let Some(peer) = self.links.get(&link).filter(|peer| !peer.we_choke) else { return false };
-        let is_wanted = context.choker.is_wanted(context.config);
-        let piece_length = self.layout.piece_length();
         match self.dispersal.as_ref().filter(|dispersal| dispersal.is_needed()) {
             // A first seed promised what it showed.
-            Some(dispersal) => {
-                is_wanted && peer.turn.is_shown_all(piece_length) && dispersal.is_all_given(link)
-            }
+            Some(dispersal) => self.is_shown_enough(link, context) && dispersal.is_all_given(link),
             None => {
-                peer.turn.is_used_up(piece_length, peer.uploads.next_piece(), context.now)
-                    && (is_wanted || (self.owes(peer) && self.is_somebody_square()))
+                let next = peer.uploads.next_piece();
+                peer.turn.is_used_up(self.layout.piece_length(), next, context.now)
+                    && (context.choker.is_wanted(context.config)
+                        || (self.owes(peer) && self.is_somebody_square()))
             }
         }
     }

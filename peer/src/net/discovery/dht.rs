@@ -21,7 +21,6 @@ use libp2p::core::{ConnectedPoint, Endpoint};
 use libp2p::kad::{
     self, AddProviderPhase, KadPeer, Mode, QueryId, QueryInfo, QueryResult, RecordKey, RoutingUpdate,
 };
-use libp2p::multiaddr::Protocol;
 use libp2p::swarm::behaviour::{ConnectionClosed, ConnectionEstablished, DialFailure};
 use libp2p::swarm::{
     ConnectionDenied, ConnectionId, DialError, FromSwarm, NetworkBehaviour, NotifyHandler, StreamProtocol,
@@ -32,7 +31,7 @@ use samara_proto::dht::DhtKey;
 use samara_proto::moment::Moment;
 
 use super::policy::Endpoint as Door;
-use crate::net::address::{Reach, canonical, is_link_local, reach_of};
+use crate::net::address::{Reach, canonical, ip_of, is_link_local, reach_of, without_identity};
 use records::Records;
 use store::{PROVIDER_TTL, Provider};
 use table::Table;
@@ -465,7 +464,7 @@ impl DhtBehaviour {
             ConnectedPoint::Dialer { address, .. } if is_direct => Some(without_identity(address)),
             _ => None,
         };
-        let ip = ip_of(remote).filter(|_| is_direct);
+        let ip = ip_of(remote).map(canonical).filter(|_| is_direct);
         let contact = Contact { connection: made.connection_id, ip, dialled };
         self.contacts.entry(made.peer_id).or_default().push(contact);
         self.table.on_connected(&made.peer_id);
@@ -490,19 +489,6 @@ impl DhtBehaviour {
             self.remove(&peer);
         }
     }
-}
-
-/// The IP address at the beginning of a multiaddress.
-fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
-    match address.iter().next()? {
-        Protocol::Ip4(ip) => Some(ip.into()),
-        Protocol::Ip6(ip) => Some(canonical(ip)),
-        _ => None,
-    }
-}
-
-fn without_identity(address: &Multiaddr) -> Multiaddr {
-    address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect()
 }
 
 impl NetworkBehaviour for DhtBehaviour {

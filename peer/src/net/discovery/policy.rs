@@ -43,7 +43,7 @@ impl Endpoint {
         let mut parts = address.iter().peekable();
         let ip = match parts.next()? {
             Protocol::Ip4(ip) => IpAddr::from(ip),
-            Protocol::Ip6(ip) => canonical(ip),
+            Protocol::Ip6(ip) => canonical(ip.into()),
             _ => return None,
         };
         let (port, is_quic) = match (parts.next()?, parts.peek()) {
@@ -79,7 +79,7 @@ impl Endpoint {
             Reach::LocalNetwork => Some(PER_LOCAL_NETWORK),
             Reach::Everybody => Some(PER_NETWORK),
         };
-        let address = (Group::Address(narrowed(ip, 32, 64)), PER_ADDRESS);
+        let address = (Group::Address(one_holder(ip)), PER_ADDRESS);
         let network = move |cap| [address, (Group::Network(narrowed(ip, 24, 48)), cap)];
         per_network.into_iter().flat_map(network)
     }
@@ -93,6 +93,11 @@ fn is_somebody(ip: IpAddr) -> bool {
         }
         IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_multicast(),
     }
+}
+
+/// What all addresses that one holder has at hand have in common: an IPv4 address, or an IPv6 /64.
+pub(in crate::net) fn one_holder(ip: IpAddr) -> IpAddr {
+    narrowed(ip, 32, 64)
 }
 
 /// The first bits of an address: `v4_bits` or `v6_bits`.

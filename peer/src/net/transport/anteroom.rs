@@ -19,7 +19,7 @@ use libp2p::core::transport::{Boxed, DialOpts, ListenerId, Transport, TransportE
 
 use super::Connection;
 use crate::net::address::{canonical, ip_of};
-use crate::net::discovery::policy::narrowed;
+use crate::net::discovery::policy::one_holder;
 use room::Room;
 
 type Handshake = <Boxed<Connection> as Transport>::ListenerUpgrade;
@@ -75,13 +75,9 @@ impl Drop for Place {
     }
 }
 
-/// Whose connections are counted together: those of an IPv4 address or an IPv6 /64.
+/// Whose connections are counted together.
 fn source(remote: &Multiaddr) -> Option<IpAddr> {
-    let ip = match ip_of(remote)? {
-        IpAddr::V6(ip) => canonical(ip),
-        v4 => v4,
-    };
-    Some(narrowed(ip, 32, 64))
+    ip_of(remote).map(|ip| one_holder(canonical(ip)))
 }
 
 /// A transport behind an anteroom. Dials do not pass through it: how many there are is up to us.

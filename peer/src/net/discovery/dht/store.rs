@@ -17,7 +17,7 @@ use samara_proto::moment::Moment;
 use sha2::{Digest, Sha256};
 
 use crate::net::address::{Reach, reach_of};
-use crate::net::discovery::policy::{Endpoint, narrowed};
+use crate::net::discovery::policy::{Endpoint, one_holder};
 
 /// A provider that did not announce again for so long is forgotten; everybody announces two or three times
 /// in it. All nodes must agree on it: it is in PROTOCOL.md.
@@ -111,7 +111,7 @@ impl ProviderStore {
         let own_ip = |address: &Multiaddr| Endpoint::of(address).is_some_and(|at| from.contains(&at.ip()));
         let addresses: Vec<Multiaddr> = addresses.into_iter().filter(own_ip).take(ADDRESSES).collect();
         let ip = addresses.first().and_then(Endpoint::of).ok_or(Refused::ElsewhereOnly)?.ip();
-        let group = (reach_of(ip) != Reach::ThisMachine).then(|| narrowed(ip, 32, 64));
+        let group = (reach_of(ip) != Reach::ThisMachine).then(|| one_holder(ip));
         let distance = self.distance(&key);
         self.forget(distance, &provider);
         self.make_room(now, distance, &provider, group)?;
