@@ -147,7 +147,14 @@ impl Table {
         table.tell(Input::AddTorrent { torrent: TORRENT, content, aim: Aim::Fetch });
         for (n, has) in (0..).zip(has) {
             let (link, peer, direction) = (LinkId(n), PeerKey(n), Direction::Inbound);
-            table.tell(Input::Connected { torrent: TORRENT, peer, link, direction, traits: TRAITS });
+            table.tell(Input::Connected {
+                torrent: TORRENT,
+                peer,
+                holder: None,
+                link,
+                direction,
+                traits: TRAITS,
+            });
             table.tell(Input::Received { link, message: PeerMessage::Bitfield(has) });
             table.tell(Input::Received { link, message: PeerMessage::Unchoke });
         }

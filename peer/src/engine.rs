@@ -28,6 +28,7 @@ pub mod turn;
 pub mod uploads;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use samara_proto::bitfield::Bitfield;
 use samara_proto::moment::Moment;
@@ -35,8 +36,8 @@ use samara_proto::moment::Moment;
 use ahead::Ahead;
 use choker::{Choker, Contender};
 use config::EngineConfig;
-use context::Context;
-use event::{Direction, DisconnectReason, Input, LinkId, Offence, Output, PeerKey, TorrentId};
+use context::{Context, Outcast};
+use event::{Direction, DisconnectReason, HolderKey, Input, LinkId, Offence, Output, TorrentId};
 use reputation::Reputation;
 use rng::EngineRng;
 use stats::{EngineStats, LinkStats};
@@ -59,7 +60,7 @@ pub struct Engine {
     ahead: Ahead,
     choker: Choker,
     timers: Timers,
-    outcasts: Vec<PeerKey>,
+    outcasts: Vec<Outcast>,
 }
 
 impl Engine {
@@ -136,6 +137,11 @@ impl Engine {
         self.torrents.get(&torrent).is_some_and(Torrent::is_complete)
     }
 
+    /// Whether whoever connects from an address of `holder` is refused, as of the last fact: to dial it is in vain.
+    pub fn has_banned(&self, holder: HolderKey) -> bool {
+        self.reputation.holder_banned_until(holder, self.now).is_some()
+    }
+
     /// Linked peers that want something of a torrent from us.
     pub fn interested(&self, torrent: TorrentId) -> usize {
         self.torrents.get(&torrent).map_or(0, Torrent::interested)
@@ -175,7 +181,7 @@ impl Engine {
                 self.timers.set_no_later(TimerName::Dial, self.now);
                 None
             }
-            Input::Connected { torrent, peer, link, direction, traits } => {
+            Input::Connected { torrent, peer, holder, link, direction, traits } => {
                 self.routes.insert(link, torrent);
                 let too_many = self.routes.len() > self.config.links;
                 if too_many || !self.torrents.contains_key(&torrent) {
@@ -190,7 +196,7 @@ impl Engine {
                     }
                 } else {
                     self.with(torrent, |torrent, context| {
-                        torrent.on_connected(link, peer, direction, traits, context);
+                        torrent.on_connected(link, (peer, holder), direction, traits, context);
                     });
                 }
                 self.timers.set_no_later(TimerName::Dial, self.now);
@@ -291,7 +297,7 @@ impl Engine {
 
     /// Bans those who were found to have given a corrupt piece, from every torrent.
     fn throw_out(&mut self) {
-        while let Some(peer) = self.outcasts.pop() {
+        while let Some(Outcast { peer, holder }) = self.outcasts.pop() {
             self.reputation.on_offence(peer, Offence::CorruptPiece, self.now);
             for torrent in self.ids() {
                 self.with(torrent, |torrent, context| {
@@ -299,6 +305,23 @@ impl Engine {
                     torrent.feed_hungry(context);
                 });
             }
+            if let Some(holder) = holder
+                && let Some(ban) = self.reputation.on_culprit(holder, peer, self.now)
+            {
+                self.ban_holder(holder, ban);
+            }
+        }
+    }
+
+    /// Ends the links with all who are at an address of `holder`, in every torrent.
+    fn ban_holder(&mut self, holder: HolderKey, ban: Duration) {
+        self.outputs.push_back(Output::HolderBanned { holder, ban });
+        let until = self.now + ban;
+        for torrent in self.ids() {
+            self.with(torrent, |torrent, context| {
+                torrent.cast_out_holder(holder, until, context);
+                torrent.feed_hungry(context);
+            });
         }
     }
 

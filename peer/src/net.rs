@@ -4,6 +4,7 @@ pub mod address;
 pub mod behaviour;
 pub mod bind;
 pub mod discovery;
+pub mod holder;
 pub mod link;
 pub mod metadata;
 mod pace;

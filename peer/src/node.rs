@@ -48,6 +48,7 @@ use crate::net::behaviour::{Behaviour, BehaviourEvent};
 use crate::net::bind::Binding;
 use crate::net::discovery::policy::DialPolicy;
 use crate::net::discovery::tracker::{Client, TrackerEvent};
+use crate::net::holder::first_address;
 use crate::net::link::{Hosted, Identity, LinkEvent, REQUEST_QUEUE};
 use crate::net::reachability::{Dialability, Reachability};
 use crate::net::wire::Ticket;
@@ -348,6 +349,11 @@ impl NodeLoop {
             Output::Disconnect { link, reason } => {
                 tracing::debug!(link = link.0, ?reason, "disconnecting");
                 self.drop_link(link)
+            }
+            Output::HolderBanned { holder, ban } => {
+                let (address, seconds) = (first_address(holder), ban.as_secs());
+                tracing::info!(%address, seconds, "several peers at this address gave corrupt pieces: it is banned");
+                None
             }
             Output::Completed { torrent } => {
                 self.on_completed(torrent);

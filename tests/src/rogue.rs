@@ -18,9 +18,9 @@ use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, PeerId, Stream};
 use samara_peer::net::behaviour::BehaviourEvent;
 use samara_peer::net::bind::Binding;
-use samara_peer::net::link::{Established, Hosted, Identity, Incoming, respond};
+use samara_peer::net::link::{Established, Hosted, Identity, Incoming, greet, respond};
 use samara_peer::net::transport;
-use samara_peer::net::wire::WireEvent;
+use samara_peer::net::wire::{Ticket, WireEvent};
 use samara_proto::layout::BlockRef;
 use samara_proto::limits::PEX_PEERS;
 use samara_proto::metainfo::Metainfo;
@@ -67,6 +67,8 @@ pub enum Report {
         blocks: u64,
     },
 }
+
+const IDENTITY: Identity = Identity { peer_id: *b"-XX0000-000000000000", exchanges_peers: true };
 
 /// How many peers somebody makes up who means it.
 pub const MADE_UP: u16 = 1000;
@@ -121,13 +123,48 @@ pub async fn start_at(
     address.with_p2p(peer_id).expect("an address without an identity")
 }
 
+/// Comes to `victim` from an address of this machine under a name nobody knows, has everything, and flips a bit in
+/// every block it sends; the blocks it gave before the victim had enough of it.
+///
+/// # Panics
+/// When the victim cannot be reached, or does not shake hands.
+pub async fn corrupt(ip: IpAddr, victim: &Multiaddr, metainfo: Arc<Metainfo>, content: &Path) -> u64 {
+    let bytes = std::fs::read(content).expect("a single file");
+    let keypair = Keypair::generate_ed25519();
+    let binding = Binding::find(ip).expect("the address is this machine's");
+    let mut swarm = transport::build(&keypair, Some(&binding)).expect("a swarm on one address");
+    swarm.dial(victim.clone()).expect("an address with an identity");
+    let stream = loop {
+        match swarm.select_next_some().await {
+            SwarmEvent::ConnectionEstablished { peer_id, .. } => {
+                swarm.behaviour_mut().wire.open(peer_id, Ticket(1));
+            }
+            SwarmEvent::OutgoingConnectionError { error, .. } => panic!("the victim is not there: {error}"),
+            SwarmEvent::Behaviour(BehaviourEvent::Wire(WireEvent::Opened { stream, .. })) => break stream,
+            _ => {}
+        }
+    };
+    let lying = async {
+        let hosted = Hosted { metainfo: metainfo.clone(), upload_only: false };
+        let name = metainfo.info_hashes().wire().next().expect("a torrent has a name");
+        let mut link = greet(stream, IDENTITY, name, Some(hosted)).await.expect("the victim takes part");
+        let mut blocks = 0;
+        // Whatever the victim does to the stream is its right.
+        let _ = lie_along(&mut link, Lie::CorruptBlocks, &metainfo, &bytes, &mut blocks).await;
+        blocks
+    };
+    tokio::select! {
+        blocks = lying => blocks,
+        never = async { loop { swarm.select_next_some().await; } } => never,
+    }
+}
+
 async fn lie_on(stream: Stream, lie: Lie, metainfo: Arc<Metainfo>, content: Arc<[u8]>, blocks: &mut u64) {
     if lie == Lie::Noise {
         return make_noise(stream).await;
     }
-    let identity = Identity { peer_id: *b"-XX0000-000000000000", exchanges_peers: true };
     let hosted = Hosted { metainfo: metainfo.clone(), upload_only: false };
-    let Ok(mut link) = respond(stream, identity, |_| Some(hosted)).await else { return };
+    let Ok(mut link) = respond(stream, IDENTITY, |_| Some(hosted)).await else { return };
     // Whatever the victim does to the stream is its right.
     let _ = lie_along(&mut link, lie, &metainfo, &content, blocks).await;
 }

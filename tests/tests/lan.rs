@@ -2,6 +2,7 @@
 //! on one switch without a way out. Needs root; says so loudly and tests nothing without it.
 
 mod lan {
+    mod names;
     mod network;
     mod poison;
     mod private;

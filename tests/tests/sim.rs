@@ -66,6 +66,17 @@ fn a_corrupter_gives_each_victim_one_bad_block_and_is_banned_by_it() {
 }
 
 #[test]
+fn new_names_of_a_corrupter_at_one_address_are_refused() {
+    let scenario = Scenario::named("one-address").unwrap();
+    for rng_seed in 1..4 {
+        let report = scenario.run(&small(scenario, rng_seed));
+        assert!(report.is_good(), "{:?}", report.violation);
+        assert_eq!(report.extra["culprits_most"], 3.0, "{}", report.json());
+        assert!(report.extra["refused"] > 0.0, "{}", report.json());
+    }
+}
+
+#[test]
 fn different_seeds_give_different_runs() {
     let scenario = Scenario::named("flash-crowd").unwrap();
     let [first, second] = [1, 2].map(|rng_seed| scenario.run(&small(scenario, rng_seed)).trace_hash);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use samara_proto::moment::Moment;
 
-use super::event::{PeerKey, Source};
+use super::event::{HolderKey, PeerKey, Source};
 use super::rng::EngineRng;
 
 /// The first wait after a failure; it doubles with every further one.
@@ -58,6 +58,8 @@ struct Candidate {
     failures: u32,
     /// It worked once, or the user named it.
     proven: bool,
+    /// From whose address it was linked last.
+    holder: Option<HolderKey>,
 }
 
 /// The candidates of one torrent.
@@ -91,7 +93,7 @@ impl Connections {
             Need::None if !named => rng.jittered(FIRST_WAIT * SEED_FACTOR),
             _ => Duration::ZERO,
         };
-        let candidate = Candidate { state: State::Waiting(now), failures: 0, proven: named };
+        let candidate = Candidate { state: State::Waiting(now), failures: 0, proven: named, holder: None };
         self.candidates.insert(peer, candidate);
         self.enter(peer, State::Waiting(now + wait));
     }
@@ -137,11 +139,26 @@ impl Connections {
         }
     }
 
-    /// A link came up.
-    pub fn on_linked(&mut self, peer: PeerKey, now: Moment) {
-        let candidate = Candidate { state: State::Waiting(now), failures: 0, proven: false };
-        self.candidates.entry(peer).or_insert(candidate);
+    /// A link came up, from an address of `holder`.
+    pub fn on_linked(&mut self, peer: PeerKey, holder: Option<HolderKey>, now: Moment) {
+        let candidate = Candidate { state: State::Waiting(now), failures: 0, proven: false, holder };
+        self.candidates.entry(peer).or_insert(candidate).holder = holder;
         self.enter(peer, State::Linked);
+    }
+
+    /// From whose address `peer` is linked, or was last.
+    pub fn holder(&self, peer: PeerKey) -> Option<HolderKey> {
+        self.candidates.get(&peer)?.holder
+    }
+
+    /// `peer` is found at an address of `holder`, where nobody is linked before `until`; it is not dialled again
+    /// earlier.
+    pub fn hold(&mut self, peer: PeerKey, holder: HolderKey, until: Moment) {
+        let Some(candidate) = self.candidates.get_mut(&peer) else { return };
+        if candidate.state != State::Linked {
+            candidate.holder = Some(holder);
+            self.enter(peer, State::Waiting(until));
+        }
     }
 
     /// The link ended.

@@ -7,10 +7,19 @@ use samara_proto::moment::Moment;
 use super::ahead::Ahead;
 use super::choker::Choker;
 use super::config::EngineConfig;
-use super::event::{LinkId, Output, PeerKey, PeerMessage};
+use super::event::{HolderKey, LinkId, Output, PeerKey, PeerMessage};
 use super::reputation::Reputation;
 use super::rng::EngineRng;
 use super::timers::Timers;
+
+/// A peer that gave what is corrupt, for certain.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcast {
+    /// Who.
+    pub peer: PeerKey,
+    /// From whose address it was linked last.
+    pub holder: Option<HolderKey>,
+}
 
 /// The parts of the engine that all torrents share, and the moment.
 #[derive(Debug)]
@@ -32,7 +41,7 @@ pub struct Context<'a> {
     /// What to be woken for.
     pub timers: &'a mut Timers,
     /// Peers to be thrown out of every torrent once the fact is handled.
-    pub outcasts: &'a mut Vec<PeerKey>,
+    pub outcasts: &'a mut Vec<Outcast>,
 }
 
 impl Context<'_> {

@@ -3,6 +3,7 @@
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use samara_proto::bitfield::Bitfield;
 use samara_proto::layout::{BlockRef, Layout, PieceIndex};
@@ -16,6 +17,11 @@ pub struct TorrentId(pub u32);
 /// The driver's number for a remote identity; the same for every torrent and every connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerKey(pub u64);
+
+/// The driver's word for whoever holds the addresses that a connection comes from: all of them have the same one,
+/// whichever identity he gives himself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HolderKey(pub u128);
 
 /// The driver's number for one established wire stream: one peer, one torrent. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -185,6 +191,8 @@ pub enum Input {
         torrent: TorrentId,
         /// The other end.
         peer: PeerKey,
+        /// From whose address; `None` if it is this machine's own, or unknown.
+        holder: Option<HolderKey>,
         /// The stream.
         link: LinkId,
         /// Who opened it.
@@ -317,6 +325,14 @@ pub enum Output {
         /// Why.
         reason: DisconnectReason,
     },
+    /// So many peers at one holder's addresses gave corrupt pieces that none from there is linked for a time.
+    /// Nothing is to be done but to tell it; dials are better not made, see `Engine::has_banned`.
+    HolderBanned {
+        /// Whose addresses.
+        holder: HolderKey,
+        /// For how long.
+        ban: Duration,
+    },
     /// Every piece of the torrent that is wanted is verified. Said whenever the last one that is missing becomes
     /// so, or is wanted no more; not of what was complete when it was added.
     Completed {
@@ -342,6 +358,8 @@ pub enum DisconnectReason {
     Unwelcome,
     /// It misbehaved.
     Offence(Offence),
+    /// Several others at its address gave corrupt pieces.
+    HolderBanned,
 }
 
 /// What a misbehaving peer did.

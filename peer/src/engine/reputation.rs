@@ -1,11 +1,14 @@
-//! What each peer has been caught at, whichever torrent and link it happened on.
+//! What each peer has been caught at, whichever torrent and link it happened on, and those who share its address.
+
+mod holders;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use samara_proto::moment::Moment;
 
-use super::event::{Offence, PeerKey};
+use super::event::{HolderKey, Offence, PeerKey};
+use holders::Holders;
 
 /// Peers remembered; the one whose first offence is longest ago is forgotten first.
 const RECORDS_MAX: usize = 4096;
@@ -29,6 +32,7 @@ struct Record {
 pub struct Reputation {
     records: BTreeMap<PeerKey, Record>,
     in_order: VecDeque<PeerKey>,
+    holders: Holders,
 }
 
 impl Reputation {
@@ -47,6 +51,17 @@ impl Reputation {
         };
         record.offences = record.offences.saturating_add(1);
         record.banned_until = record.banned_until.max(now + ban);
+    }
+
+    /// `peer` gave a corrupt piece from an address of `holder`. Gives the time for which the holder is banned, if he
+    /// is from now on.
+    pub fn on_culprit(&mut self, holder: HolderKey, peer: PeerKey, now: Moment) -> Option<Duration> {
+        self.holders.on_culprit(holder, peer, now)
+    }
+
+    /// Until when nobody at an address of `holder` is linked, if that is later than `now`.
+    pub fn holder_banned_until(&self, holder: HolderKey, now: Moment) -> Option<Moment> {
+        self.holders.banned_until(holder, now)
     }
 
     /// Whether `peer` gave part of a bad piece and has not proved itself since.

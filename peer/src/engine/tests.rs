@@ -2,6 +2,7 @@
 
 mod blame;
 mod hand;
+mod holders;
 mod host;
 mod hostile;
 mod hub;

@@ -21,7 +21,9 @@ use super::torrent::{Phase, TorrentState};
 use super::{NodeLoop, Work, unreached};
 use crate::engine::event::{Direction, Input, LinkId, PeerKey, PeerMessage, Source, TorrentId};
 use crate::handle::TorrentEvent;
+use crate::net::address::ip_of;
 use crate::net::discovery::{Discovered, Voice};
+use crate::net::holder::holder_of;
 use crate::net::link::{Established, Link, LinkEvent, NotAsked, SetupError, greet, respond};
 use crate::net::wire::{Ticket, WireEvent};
 
@@ -171,7 +173,11 @@ impl NodeLoop {
         condition: PeerCondition,
     ) -> Option<Attempts> {
         let now = self.now();
-        let mut may_dial = |to: &Dialable| to.is_trusted || self.policy.permit(now, &to.address);
+        let is_banned = |to: &Dialable| {
+            ip_of(&to.address).and_then(holder_of).is_some_and(|holder| self.engine.has_banned(holder))
+        };
+        let mut may_dial =
+            |to: &Dialable| !is_banned(to) && (to.is_trusted || self.policy.permit(now, &to.address));
         let addresses: Vec<Multiaddr> =
             addresses.into_iter().filter(|to| may_dial(to)).map(|to| to.address).collect();
         if addresses.is_empty() {
@@ -422,6 +428,7 @@ impl NodeLoop {
             self.end_link(old);
         }
         let now = self.now();
+        let holder = self.remotes.get(&connection).copied().and_then(holder_of);
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         let Phase::Active(active) = &state.phase else { return };
         let traits = established.traits();
@@ -447,7 +454,7 @@ impl NodeLoop {
             LinkEntry { link: running, torrent, peer, direction, connection, wants_us: false, has, exchange };
         self.judge_tellers(torrent, peer, true);
         self.links.insert(link, entry);
-        self.drive(Input::Connected { torrent, peer, link, direction, traits });
+        self.drive(Input::Connected { torrent, peer, holder, link, direction, traits });
         self.tell_peers(link);
     }
 

@@ -1,8 +1,8 @@
 //! A liar for drills, on the machine of a namespace: says where it can be found, and lies until its standard
-//! input is closed.
+//! input is closed. One that comes by itself says how far it got, and ends.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
@@ -11,7 +11,7 @@ use samara_proto::metainfo::Metainfo;
 use samara_tests::rogue::{self, Lie};
 use tokio::io::AsyncReadExt;
 
-/// Name peers that do not exist, for a drill; not for use elsewhere
+/// Lie, for a drill; not for use elsewhere
 #[derive(Parser)]
 #[command(name = "rogue")]
 struct Cli {
@@ -43,6 +43,20 @@ enum Way {
         /// Its content, a single file
         content: PathBuf,
     },
+    /// As so many corrupters one after the other, who come to a peer; says how many blocks each gave
+    Corrupt {
+        /// Address of this machine
+        ip: IpAddr,
+        /// The torrent
+        torrent: PathBuf,
+        /// Its content, a single file
+        content: PathBuf,
+        /// Where the peer is, and who
+        victim: Multiaddr,
+        /// How many
+        #[arg(long)]
+        names: usize,
+    },
     /// On the local network
     Lan {
         /// Address of this machine
@@ -56,25 +70,37 @@ enum Way {
 #[tokio::main]
 async fn main() {
     let cli = Cli::parse();
-    let text = std::fs::read_to_string(&cli.doors).expect("the drill has written the doors");
-    let doors: Vec<Multiaddr> = text.lines().map(|line| line.parse().expect("an address a line")).collect();
+    let doors = || -> Vec<Multiaddr> {
+        let text = std::fs::read_to_string(&cli.doors).expect("the drill has written the doors");
+        text.lines().map(|line| line.parse().expect("an address a line")).collect()
+    };
     let found_at = match cli.way {
-        Way::Tracker { ip } => rogue::tracker::start(ip, &doors).await,
-        Way::Dht { ip } => vec![rogue::dht::lie_at(ip, doors).await.to_string()],
+        Way::Tracker { ip } => rogue::tracker::start(ip, &doors()).await,
+        Way::Dht { ip } => vec![rogue::dht::lie_at(ip, doors()).await.to_string()],
         Way::Pex { ip, torrent, content } => {
-            let bytes = std::fs::read(torrent).expect("the drill has made the torrent");
-            let metainfo = Arc::new(Metainfo::from_bytes(&bytes).expect("a torrent"));
-            let lie = Lie::FalsePeers { doors: Arc::from(doors) };
-            vec![rogue::start_at(ip, lie, metainfo, &content, |_| {}).await.to_string()]
+            let lie = Lie::FalsePeers { doors: Arc::from(doors()) };
+            vec![rogue::start_at(ip, lie, read(&torrent), &content, |_| {}).await.to_string()]
+        }
+        Way::Corrupt { ip, torrent, content, victim, names } => {
+            let metainfo = read(&torrent);
+            for _ in 0..names {
+                println!("{}", rogue::corrupt(ip, &victim, metainfo.clone(), &content).await);
+            }
+            return;
         }
         Way::Lan { ip, in_their_name } => {
-            tell_neighbours(ip, &doors, in_their_name);
+            tell_neighbours(ip, &doors(), in_their_name);
             Vec::new()
         }
     };
     println!("lying {}", found_at.join(" "));
     // The end of whoever started this closes it, too.
     let _ = tokio::io::stdin().read_to_end(&mut Vec::new()).await;
+}
+
+fn read(torrent: &Path) -> Arc<Metainfo> {
+    let bytes = std::fs::read(torrent).expect("the drill has made the torrent");
+    Arc::new(Metainfo::from_bytes(&bytes).expect("a torrent"))
 }
 
 #[cfg(target_os = "linux")]

@@ -21,7 +21,10 @@ impl World {
             Output::CheckPiece { piece, .. } => (!self.hosts[host as usize].disk.is_whole(*piece))
                 .then(|| format!("it checks piece {piece}, of which blocks are missing")),
             Output::Disconnect { link, reason } => self.check_disconnect(host, *link, *reason),
-            Output::Dial { .. } | Output::Judge { .. } | Output::Completed { .. } => None,
+            Output::Dial { .. }
+            | Output::Judge { .. }
+            | Output::HolderBanned { .. }
+            | Output::Completed { .. } => None,
         };
         if let Some(what) = broken {
             self.violate(host, what);
@@ -86,8 +89,9 @@ impl World {
     fn check_disconnect(&self, host: HostNo, link: LinkId, reason: DisconnectReason) -> Option<String> {
         let (link_no, _) = self.open_end(host, link)?;
         let other = self.links[link_no as usize].other(host);
-        let is_unjust =
-            matches!(reason, DisconnectReason::Offence(_)) && self.hosts[other as usize].spec.lie.is_honest();
+        // No honest host shares its address.
+        let is_ban = matches!(reason, DisconnectReason::Offence(_) | DisconnectReason::HolderBanned);
+        let is_unjust = is_ban && self.hosts[other as usize].spec.lie.is_honest();
         is_unjust.then(|| format!("it ends a link to the honest host {other}: {reason:?}"))
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use samara_peer::engine::config::EngineConfig;
-use samara_peer::engine::event::DisconnectReason;
+use samara_peer::engine::event::{DisconnectReason, HolderKey};
 use samara_proto::layout::BlockRef;
 
 use super::agenda::{HostNo, LinkNo, Nanos, PipeNo};
@@ -50,6 +50,8 @@ pub struct HostSpec {
     pub preloaded: u32,
     /// Pieces from the end that are missing in what it comes with.
     pub lacks: u32,
+    /// Whose address it is at; `None` is one that nobody is blamed for.
+    pub holder: Option<HolderKey>,
     /// Somebody whom it knows by a link.
     pub knows: Option<HostNo>,
     /// Its engine's.
@@ -71,6 +73,7 @@ impl HostSpec {
             hash_rate: 1_000_000_000,
             preloaded: 0,
             lacks: 0,
+            holder: None,
             knows: None,
             config: EngineConfig::default(),
         }
@@ -95,7 +98,7 @@ pub struct Counts {
     pub duplicate: u64,
     /// Wrong bytes received.
     pub wrong: u64,
-    /// Links ended for an offence, and whose.
+    /// Links ended for an offence, or for those of others at the same address, and whose.
     pub bans: Vec<(HostNo, DisconnectReason)>,
     /// Peers from whom wrong blocks came, and how many.
     pub spoilt_by: Vec<(HostNo, u32)>,

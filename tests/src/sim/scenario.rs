@@ -85,6 +85,13 @@ pub const ALL: &[Scenario] = &[
         hostile::add_world_without,
     ),
     scenario(
+        "one-address",
+        "corrupters come one after the other, all from one address",
+        hostile::one_address_params,
+        hostile::one_address,
+        hostile::add_culprits,
+    ),
+    scenario(
         "liars",
         "a third of the leeches lie, each in its way",
         hostile::liars_params,

@@ -69,7 +69,7 @@ fn a_peer_the_user_named_is_never_given_up() {
 fn a_useful_peer_that_is_lost_is_tried_again_within_about_a_second() {
     let mut connections = learnt(Source::Tracker);
     connections.take_due(millis(0));
-    connections.on_linked(A, millis(50));
+    connections.on_linked(A, None, millis(50));
     assert_eq!(connections.next_at(), None);
     connections.on_unlinked(A, Farewell::LostUseful, Need::Urgent, millis(9000), &mut rng());
     let wait = wait(&connections, millis(9000)).unwrap();
@@ -80,7 +80,7 @@ fn a_useful_peer_that_is_lost_is_tried_again_within_about_a_second() {
 #[test]
 fn a_pair_with_nothing_to_trade_leaves_each_other_alone() {
     let mut connections = learnt(Source::Tracker);
-    connections.on_linked(A, millis(50));
+    connections.on_linked(A, None, millis(50));
     connections.on_unlinked(A, Farewell::NothingToTrade, Need::None, millis(60), &mut rng());
     connections.learn(A, Source::Tracker, Need::None, millis(70), &mut rng());
     assert!(wait(&connections, millis(60)).unwrap() >= NOTHING_TO_TRADE_WAIT);
@@ -98,7 +98,7 @@ fn a_seed_lets_others_come_first() {
 #[test]
 fn a_peer_that_came_to_us_is_no_longer_dialled() {
     let mut connections = learnt(Source::Tracker);
-    connections.on_linked(A, millis(5));
+    connections.on_linked(A, None, millis(5));
     assert_eq!(connections.take_due(millis(99_999)), None);
     connections.on_dial_failed(A, Need::Urgent, millis(6), &mut rng());
     assert_eq!((connections.engaged(), connections.next_at()), (1, None));
@@ -127,7 +127,7 @@ fn a_peer_that_does_not_take_part_is_left_alone_until_it_is_learnt_anew() {
     assert_eq!((connections.count(), connections.engaged(), connections.next_at()), (0, 0, None));
     connections.learn(A, Source::Lan, Need::Urgent, millis(5), &mut rng());
     assert_eq!(connections.take_due(millis(5)), Some(A));
-    connections.on_linked(A, millis(6));
+    connections.on_linked(A, None, millis(6));
     connections.on_refused(A);
     assert_eq!((connections.count(), connections.engaged()), (1, 1), "it came to us meanwhile");
 }

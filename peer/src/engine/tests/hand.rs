@@ -10,8 +10,8 @@ use samara_proto::moment::Moment;
 use crate::engine::Engine;
 use crate::engine::config::EngineConfig;
 use crate::engine::event::{
-    Aim, Content, Direction, DisconnectReason, Input, LinkId, Offence, Output, PeerKey, PeerMessage,
-    PeerTraits, Proof, TorrentId,
+    Aim, Content, Direction, DisconnectReason, HolderKey, Input, LinkId, Offence, Output, PeerKey,
+    PeerMessage, PeerTraits, Proof, TorrentId,
 };
 use crate::engine::selection::Selection;
 
@@ -57,8 +57,18 @@ impl Hand {
     }
 
     pub(super) fn connect(&mut self, link: LinkId, peer: u64, traits: PeerTraits) -> Vec<Output> {
-        let direction = Direction::Inbound;
-        self.tell(Input::Connected { torrent: TORRENT, peer: PeerKey(peer), link, direction, traits })
+        self.connect_from(None, link, peer, traits)
+    }
+
+    pub(super) fn connect_from(
+        &mut self,
+        holder: Option<HolderKey>,
+        link: LinkId,
+        peer: u64,
+        traits: PeerTraits,
+    ) -> Vec<Output> {
+        let (peer, direction) = (PeerKey(peer), Direction::Inbound);
+        self.tell(Input::Connected { torrent: TORRENT, peer, holder, link, direction, traits })
     }
 
     pub(super) fn say(&mut self, message: PeerMessage) -> Vec<Output> {

@@ -13,8 +13,8 @@ use samara_proto::moment::Moment;
 use crate::engine::Engine;
 use crate::engine::config::EngineConfig;
 use crate::engine::event::{
-    Aim, Content, Direction, DisconnectReason, Input, LinkId, Offence, Output, PeerKey, PeerMessage,
-    PeerTraits, Proof, Source, TorrentId, Verdict,
+    Aim, Content, Direction, DisconnectReason, HolderKey, Input, LinkId, Offence, Output, PeerKey,
+    PeerMessage, PeerTraits, Proof, Source, TorrentId, Verdict,
 };
 use crate::engine::selection::{Priority, Selection, Sequence};
 
@@ -276,6 +276,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         2 => (link(), 0..4u64, any::<bool>()).prop_map(|(link, peer, fast)| Input::Connected {
             torrent: TORRENT,
             peer: PeerKey(peer),
+            holder: (peer > 1).then_some(HolderKey(1)),
             link,
             direction: Direction::Inbound,
             traits: PeerTraits { fast, request_length: 40_000, request_queue: 9, upload_only: false },

@@ -54,7 +54,7 @@ impl Hub {
 
     fn connect(&mut self, torrent: TorrentId, peer: u64, link: u64) -> Vec<Output> {
         let (peer, link, direction) = (PeerKey(peer), LinkId(link), Direction::Inbound);
-        self.tell(Input::Connected { torrent, peer, link, direction, traits: TRAITS })
+        self.tell(Input::Connected { torrent, peer, holder: None, link, direction, traits: TRAITS })
     }
 
     fn say(&mut self, link: u64, message: PeerMessage) -> Vec<Output> {
@@ -188,7 +188,8 @@ fn a_dialled_link_for_which_there_is_no_place_gives_its_dial_back() {
     hub.connect(A, 100, 10);
     let (peer, link, direction) = (PeerKey(1), LinkId(11), Direction::Outbound);
     let reason = DisconnectReason::TooManyLinks;
-    let outputs = hub.tell(Input::Connected { torrent: A, peer, link, direction, traits: TRAITS });
+    let outputs =
+        hub.tell(Input::Connected { torrent: A, peer, holder: None, link, direction, traits: TRAITS });
     assert_eq!(outputs, vec![Output::Disconnect { link, reason }]);
     assert!(hub.learn(B, 2).iter().any(is_dial), "other torrents go on dialling");
 }

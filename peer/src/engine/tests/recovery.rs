@@ -74,7 +74,7 @@ fn a_seed_that_vanished_and_came_back_is_dialled_again_soon() {
     let peer = PeerKey(1);
     hand.tell(Input::Candidate { torrent: TORRENT, peer, source: Source::Tracker });
     let direction = Direction::Outbound;
-    hand.tell(Input::Connected { torrent: TORRENT, peer, link: LINK, direction, traits: FAST });
+    hand.tell(Input::Connected { torrent: TORRENT, peer, holder: None, link: LINK, direction, traits: FAST });
     hand.say(PeerMessage::HaveAll);
     let asked = requests(&hand.say(PeerMessage::Unchoke));
     hand.tell(Input::BlockReceived { link: LINK, block: asked[0].1 });

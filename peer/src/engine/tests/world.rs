@@ -160,9 +160,9 @@ impl World {
                 }
                 self.tell(host, Input::PieceChecked { torrent, piece, verdict });
             }
-            Event::Fact(Input::Connected { torrent, peer, link, direction, traits }) => {
+            Event::Fact(Input::Connected { torrent, peer, holder, link, direction, traits }) => {
                 self.hosts[host].open.insert(link);
-                self.tell(host, Input::Connected { torrent, peer, link, direction, traits });
+                self.tell(host, Input::Connected { torrent, peer, holder, link, direction, traits });
                 if !self.links.contains_key(&link) {
                     self.schedule(host, Duration::ZERO, Event::Fact(Input::Disconnected { link }));
                 }
@@ -297,6 +297,7 @@ impl World {
                 self.cut(link, host);
                 self.schedule(host, Duration::ZERO, Event::Fact(Input::Disconnected { link }));
             }
+            Output::HolderBanned { .. } => {}
             Output::Completed { .. } => {
                 assert!(self.hosts[host].disk.is_full());
                 self.hosts[host].completed_at = Some(self.now);
@@ -335,7 +336,7 @@ impl World {
             let upload_only = self.hosts[peer].disk.is_full();
             let traits = PeerTraits { upload_only, ..self.hosts[peer].spec.traits };
             let peer = PeerKey(peer as u64);
-            let fact = Input::Connected { torrent, peer, link, direction, traits };
+            let fact = Input::Connected { torrent, peer, holder: None, link, direction, traits };
             self.schedule(end, self.latency * 2, Event::Fact(fact));
         }
     }

@@ -6,7 +6,7 @@ use samara_proto::layout::{BlockRef, PieceIndex};
 use samara_proto::limits::BLOCK_LENGTH;
 
 use super::super::blame::{Case, Charge, Trial};
-use super::super::context::Context;
+use super::super::context::{Context, Outcast};
 use super::super::event::{LinkId, Output, PeerKey, Proof};
 use super::super::partial::Arrival;
 use super::super::timers::TimerName;
@@ -105,8 +105,10 @@ impl Torrent {
     /// A peer gave what is corrupt, for certain. It is asked for nothing more from this moment; other torrents
     /// follow.
     pub(super) fn convict(&mut self, culprit: PeerKey, context: &mut Context<'_>) {
+        // To throw it out is to forget where it was.
+        let holder = self.holder(culprit);
         self.cast_out(culprit, context);
-        context.outcasts.push(culprit);
+        context.outcasts.push(Outcast { peer: culprit, holder });
     }
 
     /// A peer that was asked for leaf hashes will not give them.

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use samara_proto::layout::PieceIndex;
+use samara_proto::moment::Moment;
 
 use super::super::connections::Farewell;
 use super::super::context::Context;
 use super::super::event::{
-    Direction, DisconnectReason, LinkId, Offence, Output, PeerKey, PeerTraits, Source,
+    Direction, DisconnectReason, HolderKey, LinkId, Offence, Output, PeerKey, PeerTraits, Source,
 };
 use super::super::peer::Peer;
 use super::super::timers::TimerName;
@@ -49,6 +50,12 @@ impl Torrent {
                 self.connections.forget(peer);
                 continue;
             }
+            if let Some(holder) = self.connections.holder(peer)
+                && let Some(until) = context.reputation.holder_banned_until(holder, context.now)
+            {
+                self.connections.hold(peer, holder, until);
+                continue;
+            }
             budget -= 1;
             context.outputs.push_back(Output::Dial { torrent: self.id, peer });
         }
@@ -64,19 +71,19 @@ impl Torrent {
     pub fn on_connected(
         &mut self,
         link: LinkId,
-        key: PeerKey,
+        (key, holder): (PeerKey, Option<HolderKey>),
         direction: Direction,
         traits: PeerTraits,
         context: &mut Context<'_>,
     ) {
-        if let Err(reason) = self.admit(key, direction, context) {
+        if let Err(reason) = self.admit(key, holder, direction, context) {
             context.outputs.push_back(Output::Disconnect { link, reason });
             if direction == Direction::Outbound {
                 self.on_dial_failed(key, context);
             }
             return;
         }
-        self.connections.on_linked(key, context.now);
+        self.connections.on_linked(key, holder, context.now);
         self.by_peer.insert(key, link);
         let trial = self.first_trial();
         let peer = Peer::new(key, traits, self.layout.piece_count(), trial, context.now);
@@ -91,12 +98,19 @@ impl Torrent {
     fn admit(
         &mut self,
         key: PeerKey,
+        holder: Option<HolderKey>,
         direction: Direction,
         context: &mut Context<'_>,
     ) -> Result<(), DisconnectReason> {
         if let Some(offence) = context.reputation.ban(key, context.now) {
             self.connections.forget(key);
             return Err(DisconnectReason::Offence(offence));
+        }
+        if let Some(holder) = holder
+            && let Some(until) = context.reputation.holder_banned_until(holder, context.now)
+        {
+            self.connections.hold(key, holder, until);
+            return Err(DisconnectReason::HolderBanned);
         }
         if let Some(&old) = self.by_peer.get(&key) {
             let is_deaf = self.links.get(&old).is_none_or(|peer| peer.heard_at + DEAF_AFTER <= context.now);
@@ -131,7 +145,9 @@ impl Torrent {
     /// Orders the end of a link and forgets it.
     pub(super) fn drop_link(&mut self, link: LinkId, reason: DisconnectReason, context: &mut Context<'_>) {
         let farewell = match reason {
-            DisconnectReason::Offence(_) | DisconnectReason::Unwelcome => Farewell::Offence,
+            DisconnectReason::Offence(_) | DisconnectReason::HolderBanned | DisconnectReason::Unwelcome => {
+                Farewell::Offence
+            }
             DisconnectReason::NothingToTrade => Farewell::NothingToTrade,
             // It may have gone without a word, and may come back.
             DisconnectReason::Stalled if self.has_traded(link) => Farewell::LostUseful,
@@ -187,6 +203,21 @@ impl Torrent {
             self.drop_link(link, DisconnectReason::Offence(Offence::CorruptPiece), context);
         }
         self.connections.forget(peer);
+    }
+
+    /// Ends the links with all who are at an address of `holder`, none of whom is linked before `until`.
+    pub fn cast_out_holder(&mut self, holder: HolderKey, until: Moment, context: &mut Context<'_>) {
+        let is_there = |peer: &PeerKey| self.connections.holder(*peer) == Some(holder);
+        let there = self.by_peer.iter().filter(|(peer, _)| is_there(peer));
+        for (peer, link) in there.map(|(&peer, &link)| (peer, link)).collect::<Vec<_>>() {
+            self.drop_link(link, DisconnectReason::HolderBanned, context);
+            self.connections.hold(peer, holder, until);
+        }
+    }
+
+    /// From whose address `peer` is linked, or was last.
+    pub fn holder(&self, peer: PeerKey) -> Option<HolderKey> {
+        self.connections.holder(peer)
     }
 
     /// Ends every link.

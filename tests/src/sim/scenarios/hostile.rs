@@ -1,5 +1,7 @@
 //! Swarms with liars in them, compared with the same swarms without.
 
+use samara_peer::engine::event::{DisconnectReason, HolderKey};
+
 use crate::sim::lie::Lie;
 use crate::sim::plan::{Params, Plan};
 use crate::sim::report::{Report, mean};
@@ -10,6 +12,8 @@ use crate::sim::world::World;
 const RIDER_EVERY: usize = 4;
 /// Every tenth is a corrupter.
 const CORRUPTER_EVERY: usize = 10;
+/// Every second is the next name of one corrupter.
+const NAME_EVERY: usize = 2;
 /// Every third is a liar.
 const LIAR_EVERY: usize = 3;
 /// Slowness of riders who got nothing at all.
@@ -44,6 +48,39 @@ pub fn corrupters_params() -> Params {
 /// A tenth of the leeches give wrong bytes only.
 pub fn corrupters(params: &Params) -> Plan {
     with_liars(params, CORRUPTER_EVERY, |_| ("corrupter", Lie::Corrupts(1)))
+}
+
+/// Twenty, half of them corrupters, and a v2 torrent.
+pub fn one_address_params() -> Params {
+    Params { leeches: 20, v2: true, ..Params::default() }
+}
+
+/// Every second leech gives wrong bytes only. All of these are at one address, and come one after the other while the
+/// others fetch.
+pub fn one_address(params: &Params) -> Plan {
+    let mut plan = with_liars(params, NAME_EVERY, |_| ("corrupter", Lie::Corrupts(1)));
+    let names = params.leeches.div_ceil(NAME_EVERY as u32);
+    let (mut number, apart) = (0, plan.bound / (names + 1));
+    for (host, spec) in plan.hosts.iter_mut().enumerate() {
+        if spec.lie.is_honest() {
+            spec.holder = Some(HolderKey(1 + host as u128));
+        } else {
+            spec.holder = Some(HolderKey(0));
+            spec.start += apart * number;
+            number += 1;
+        }
+    }
+    plan
+}
+
+/// From how many corrupters one host took a wrong block, at most; and how often one was refused for what others did.
+pub fn add_culprits(_: &Params, _: &Plan, world: &World, report: &mut Report) {
+    let honest = || world.hosts.iter().filter(|host| host.spec.lie.is_honest());
+    let most = honest().map(|host| host.counts.spoilt_by.len()).max().unwrap_or(0);
+    let bans = honest().flat_map(|host| &host.counts.bans);
+    let refused = bans.filter(|(_, reason)| *reason == DisconnectReason::HolderBanned).count();
+    report.extra.insert("culprits_most", most as f64);
+    report.extra.insert("refused", refused as f64);
 }
 
 /// Forty-two, two of every kind of liar.

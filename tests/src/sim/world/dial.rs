@@ -78,11 +78,12 @@ impl World {
         for (end, peer, direction) in [(to, host, Direction::Inbound), (host, to, Direction::Outbound)] {
             let upload_only = self.engine(peer).is_some_and(|engine| engine.is_complete(TORRENT));
             let traits = PeerTraits { upload_only, ..TRAITS };
+            let holder = self.hosts[peer as usize].spec.holder;
             let host = &mut self.hosts[end as usize];
             host.links.push(number);
             host.counts.control += u64::from(HANDSHAKE_BYTES);
             let (torrent, peer, link) = (TORRENT, PeerKey(u64::from(peer)), LinkId(u64::from(number)));
-            self.fact(end, Input::Connected { torrent, peer, link, direction, traits });
+            self.fact(end, Input::Connected { torrent, peer, holder, link, direction, traits });
         }
         for side in [0, 1] {
             self.offer(pipe_no(number, side));

@@ -33,13 +33,14 @@ impl World {
             Output::Judge { link, block } => self.ask_for_leaves(host, link, block),
             Output::Disconnect { link, reason } => {
                 if let Some((link_no, side)) = self.open_end(host, link) {
-                    if matches!(reason, DisconnectReason::Offence(_)) {
+                    if matches!(reason, DisconnectReason::Offence(_) | DisconnectReason::HolderBanned) {
                         let other = self.links[link_no as usize].ends[1 - side].host;
                         self.hosts[host as usize].counts.bans.push((other, reason));
                     }
                     self.cut(link_no, side);
                 }
             }
+            Output::HolderBanned { .. } => {}
             Output::Completed { .. } => {
                 if !self.hosts[host as usize].disk.verified().is_full() {
                     self.violate(host, "it says that it has everything and has not");
