@@ -112,51 +112,102 @@ fn is_match(pattern: &[char], text: &str) -> bool {
     pattern[p..].iter().all(|&rest| rest == '*')
 }
 
-/// What is wanted of a torrent. The default is everything, the rarest pieces first.
+/// What is wanted of a torrent, and what of it first. The default is everything, the rarest pieces first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choice {
     /// Only these files; empty means all.
     pub only: Vec<FilePattern>,
+    /// Of these, the files that are fetched before everything else.
+    pub first: Vec<FilePattern>,
+    /// The files that are fetched after everything else.
+    pub last: Vec<FilePattern>,
     /// In which order pieces are fetched.
     pub sequence: Sequence,
 }
 
-/// A pattern for which there is no file.
+/// Why a choice makes no sense for a torrent.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("no file of the torrent matches {pattern:?}; samara show lists them with their numbers")]
-pub struct NoSuchFile {
-    /// The first such pattern.
-    pub pattern: String,
+pub enum ChoiceError {
+    /// A pattern for which there is no file.
+    #[error("no file of the torrent matches {pattern:?}; samara show lists them with their numbers")]
+    NoSuchFile {
+        /// The first such pattern.
+        pattern: String,
+    },
+    /// Something is to come first or last that is not to come at all.
+    #[error(
+        "{pattern:?} is to come first or last, but none of its files is wanted; name them with --only too"
+    )]
+    NotWanted {
+        /// The first such pattern.
+        pattern: String,
+    },
+    /// A file is to come both first and last.
+    #[error("{path:?} is to come both first and last; narrow --first or --last")]
+    FirstAndLast {
+        /// The first such file, by its path within the torrent.
+        path: String,
+    },
 }
 
 impl Choice {
     /// What it means for a torrent.
     ///
     /// # Errors
-    /// If there is no file for one of the patterns.
-    pub fn of(&self, metainfo: &Metainfo) -> Result<Chosen, NoSuchFile> {
+    /// See [`ChoiceError`].
+    pub fn of(&self, metainfo: &Metainfo) -> Result<Chosen, ChoiceError> {
         let layout = metainfo.layout();
-        let everything = self.only.is_empty();
-        let mut files = vec![everything; layout.file_count() as usize];
-        for pattern in &self.only {
-            let mut any = false;
-            for (file, chosen) in (0..).map(FileIndex).zip(&mut files) {
-                let is_named = pattern.matches(metainfo, file);
-                any |= is_named;
-                *chosen |= is_named;
-            }
-            if !any {
-                return Err(NoSuchFile { pattern: pattern.to_string() });
+        let [only, first, last] = [&self.only, &self.first, &self.last];
+        let mut wanted = vec![only.is_empty(); layout.file_count() as usize];
+        for pattern in only {
+            for file in files_of(pattern, metainfo)? {
+                wanted[file.0 as usize] = true;
             }
         }
+        let named = |patterns: &[FilePattern]| {
+            let mut named = vec![false; wanted.len()];
+            for pattern in patterns {
+                let mut any = false;
+                for file in files_of(pattern, metainfo)?.into_iter().filter(|file| wanted[file.0 as usize]) {
+                    named[file.0 as usize] = true;
+                    any = true;
+                }
+                if !any {
+                    return Err(ChoiceError::NotWanted { pattern: pattern.to_string() });
+                }
+            }
+            Ok(named)
+        };
+        let (first, last) = (named(first)?, named(last)?);
+        let priority = |file: usize| match (wanted[file], first[file], last[file]) {
+            (false, ..) => Ok(Priority::Skip),
+            (true, false, false) => Ok(Priority::Normal),
+            (true, true, false) => Ok(Priority::High),
+            (true, false, true) => Ok(Priority::Low),
+            (true, true, true) => {
+                let path: Vec<&str> = metainfo.disk_path(FileIndex(file as u32)).collect();
+                Err(ChoiceError::FirstAndLast { path: path.join("/") })
+            }
+        };
+        let files = (0..wanted.len()).map(priority).collect::<Result<_, _>>()?;
         Ok(Chosen::new(layout, files, self.sequence))
     }
+}
+
+/// The files that a pattern names: one at least.
+fn files_of(pattern: &FilePattern, metainfo: &Metainfo) -> Result<Vec<FileIndex>, ChoiceError> {
+    let all = (0..metainfo.layout().file_count()).map(FileIndex);
+    let files: Vec<FileIndex> = all.filter(|&file| pattern.matches(metainfo, file)).collect();
+    if files.is_empty() {
+        return Err(ChoiceError::NoSuchFile { pattern: pattern.to_string() });
+    }
+    Ok(files)
 }
 
 /// Chosen files of one torrent, and the pieces they take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chosen {
-    files: Vec<bool>,
+    files: Vec<Priority>,
     unwanted: Bitfield,
     bytes: u64,
     sequence: Sequence,
@@ -165,16 +216,16 @@ pub struct Chosen {
 impl Chosen {
     /// Every file.
     pub fn everything(layout: &Layout) -> Self {
-        Self::new(layout, vec![true; layout.file_count() as usize], Sequence::default())
+        Self::new(layout, vec![Priority::Normal; layout.file_count() as usize], Sequence::default())
     }
 
-    fn new(layout: &Layout, files: Vec<bool>, sequence: Sequence) -> Self {
+    fn new(layout: &Layout, files: Vec<Priority>, sequence: Sequence) -> Self {
         let mut unwanted = Bitfield::full(layout.piece_count());
-        for (file, _) in (0..).zip(&files).filter(|(_, chosen)| **chosen) {
+        for (file, _) in (0..).zip(&files).filter(|(_, priority)| **priority > Priority::Skip) {
             layout.pieces_of(FileIndex(file)).for_each(|piece| _ = unwanted.clear(PieceIndex(piece)));
         }
         // What lies in no file, a v1 torrent's padding, belongs to everybody who wants everything.
-        if files.iter().all(|chosen| *chosen) {
+        if files.iter().all(|priority| *priority > Priority::Skip) {
             unwanted = Bitfield::new(layout.piece_count());
         }
         let bytes = unwanted.iter_zeros().map(|piece| u64::from(layout.content_size(piece))).sum();
@@ -183,12 +234,12 @@ impl Chosen {
 
     /// Whether everything is wanted.
     pub fn is_everything(&self) -> bool {
-        self.files.iter().all(|chosen| *chosen)
+        self.files.iter().all(|priority| *priority > Priority::Skip)
     }
 
     /// Whether a file is wanted.
     pub fn has(&self, file: FileIndex) -> bool {
-        self.files.get(file.0 as usize).is_some_and(|chosen| *chosen)
+        self.files.get(file.0 as usize).is_some_and(|priority| *priority > Priority::Skip)
     }
 
     /// Whether a file is wanted or shares a piece with one that is: it is written to then.
@@ -211,11 +262,28 @@ impl Chosen {
         self.bytes
     }
 
-    /// The same for the engine.
-    pub fn selection(&self) -> Selection {
-        let mut priorities = vec![Priority::Normal; self.unwanted.len() as usize];
-        self.unwanted.iter_ones().for_each(|piece| priorities[piece.0 as usize] = Priority::Skip);
-        Selection { priorities, sequence: self.sequence }
+    /// The same for the engine. A piece that several files share is wanted as much as the one that is wanted most.
+    pub fn selection(&self, layout: &Layout) -> Selection {
+        let mut priorities: Vec<Option<Priority>> = vec![None; layout.piece_count() as usize];
+        let mut raise = |piece: u32, priority: Priority| {
+            let known = &mut priorities[piece as usize];
+            *known = (*known).max(Some(priority));
+        };
+        let edges_first = self.sequence == Sequence::Ascending && !self.files.contains(&Priority::High);
+        for (file, &priority) in (0..).map(FileIndex).zip(&self.files) {
+            let pieces = layout.pieces_of(file);
+            // A player reads the end of a file before its middle. One without a middle comes whole in its turn; where
+            // the user said what comes first or last, it is that.
+            if edges_first && priority == Priority::Normal && pieces.len() > 2 {
+                raise(pieces.start, Priority::High);
+                raise(pieces.end - 1, Priority::High);
+            }
+            pieces.for_each(|piece| raise(piece, priority));
+        }
+        let of_padding = |piece| if self.wants(piece) { Priority::Normal } else { Priority::Skip };
+        let priorities = (0..).map(PieceIndex).zip(priorities);
+        let priorities = priorities.map(|(piece, priority)| priority.unwrap_or_else(|| of_padding(piece)));
+        Selection { priorities: priorities.collect(), sequence: self.sequence }
     }
 }
 

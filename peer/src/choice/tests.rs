@@ -74,7 +74,7 @@ fn files_are_named_by_number_by_path_by_folder_and_by_pattern() {
 fn a_pattern_without_a_file_is_named() {
     for missing in ["b.txt", "5", "dee", "A.TXT", "er/b.txt", "a.txt/x"] {
         let refused = choice(&["a.txt", missing]).of(&library());
-        assert_eq!(refused, Err(NoSuchFile { pattern: missing.to_owned() }));
+        assert_eq!(refused, Err(ChoiceError::NoSuchFile { pattern: missing.to_owned() }));
     }
 }
 
@@ -111,8 +111,76 @@ fn in_a_v1_torrent_a_choice_takes_the_pieces_it_shares_with_its_neighbours() {
     assert_eq!(chosen.bytes(), 2 * PIECE);
     let touched = [0, 1, 2, 3].map(|file| chosen.touches(metainfo.layout(), FileIndex(file)));
     assert_eq!(touched, [true, true, true, false]);
-    let selection = chosen.selection();
+    let selection = chosen.selection(metainfo.layout());
     assert_eq!([0, 1].map(|n| selection.priority(PieceIndex(n))), [Priority::Skip, Priority::Normal]);
+}
+
+/// The priority of each piece, by its first letter: of these files, these first and those last.
+fn priorities(metainfo: &Metainfo, lists: [&[&str]; 3], sequence: Sequence) -> Result<String, ChoiceError> {
+    let parse = |list: &[&str]| list.iter().map(|pattern| pattern.parse().unwrap()).collect();
+    let [only, first, last] = lists.map(parse);
+    let chosen = Choice { only, first, last, sequence }.of(metainfo)?;
+    let selection = chosen.selection(metainfo.layout());
+    assert_eq!(selection.priorities.len(), metainfo.layout().piece_count() as usize);
+    let letter = |priority: &Priority| match priority {
+        Priority::Skip => '-',
+        Priority::Low => 'l',
+        Priority::Normal => 'n',
+        Priority::High => 'h',
+    };
+    Ok(selection.priorities.iter().map(letter).collect())
+}
+
+#[test]
+fn files_come_first_or_last_and_a_shared_piece_with_the_first_of_them() {
+    // Pieces of v1: a, a and b, b, b and c, c, c and d.
+    let half = PIECE / 2;
+    let files = [("a", PIECE + half), ("b", 2 * PIECE), ("c", 2 * PIECE), ("d", half)];
+    let cases: [([&[&str]; 3], &str); 7] = [
+        ([&[], &[], &[]], "nnnnnn"),
+        ([&[], &["b"], &[]], "nhhhnn"),
+        ([&[], &[], &["b"]], "nnlnnn"),
+        ([&[], &["d"], &["a", "b"]], "lllnnh"),
+        ([&["b", "c"], &["c"], &[]], "-nnhhh"),
+        ([&["b"], &[], &["*"]], "-lll--"),
+        ([&["1", "2"], &["*"], &[]], "hhhh--"),
+    ];
+    let metainfo = torrent(&files, Format::V1);
+    for (lists, expected) in cases {
+        assert_eq!(priorities(&metainfo, lists, Sequence::Rarest).unwrap(), expected, "{lists:?}");
+    }
+    // Of v2, files share nothing.
+    let v2 = torrent(&files, Format::V2);
+    assert_eq!(priorities(&v2, [&["b", "c"], &["c"], &["b"]], Sequence::Rarest).unwrap(), "--llhh-");
+}
+
+#[test]
+fn a_choice_that_contradicts_itself_is_refused() {
+    let library = library();
+    let refused = |lists| priorities(&library, lists, Sequence::Rarest).unwrap_err();
+    let missing = ChoiceError::NoSuchFile { pattern: "b.txt".to_owned() };
+    assert_eq!(
+        [refused([&[], &["b.txt"], &[]]), refused([&[], &[], &["b.txt"]])],
+        [missing.clone(), missing]
+    );
+    let unwanted = ChoiceError::NotWanted { pattern: "a.txt".to_owned() };
+    assert_eq!(refused([&["deep"], &["a.txt"], &[]]), unwanted);
+    assert_eq!(refused([&["deep"], &[], &["deep", "a.txt"]]), unwanted);
+    let both = ChoiceError::FirstAndLast { path: "top/deep/er/b.txt".to_owned() };
+    assert_eq!(refused([&[], &["*.txt"], &["deep"]]), both);
+    // What is not wanted contradicts nobody.
+    assert!(priorities(&library, [&["a.txt"], &["*.txt"], &[]], Sequence::Rarest).is_ok());
+}
+
+#[test]
+fn in_sequence_the_ends_of_each_wanted_file_come_first() {
+    let metainfo =
+        torrent(&[("a", 4 * PIECE), ("b", 2 * PIECE), ("c", 5 * PIECE), ("d", 3 * PIECE)], Format::V2);
+    let of = |lists| priorities(&metainfo, lists, Sequence::Ascending).unwrap();
+    assert_eq!(of([&[], &[], &[]]), "hnnhnnhnnnhhnh");
+    assert_eq!(of([&["b", "c"], &[], &[]]), "----nnhnnnh---");
+    assert_eq!(of([&[], &[], &["c"]]), "hnnhnnlllllhnh");
+    assert_eq!(of([&[], &["b"], &[]]), "nnnnhhnnnnnnnn");
 }
 
 #[test]

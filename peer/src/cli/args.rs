@@ -267,9 +267,22 @@ pub struct GetArgs {
     /// the rest. Without it a magnet link may choose (so=); --only '*' is everything.
     #[arg(long, value_name = "FILES")]
     pub only: Vec<FilePattern>,
+    /// Fetch these files before everything else, named as for --only; may be repeated
+    ///
+    /// For what is needed while the rest is still coming. Where files share a piece, it comes as early as the
+    /// earliest of them. Of a choice made by --only, or by a link, they must be a part.
+    #[arg(long, value_name = "FILES")]
+    pub first: Vec<FilePattern>,
+    /// Fetch these files after everything else, named as for --only; may be repeated
+    ///
+    /// --last '*.iso' brings all that is small before the large. No file can be both first and last.
+    #[arg(long, value_name = "FILES")]
+    pub last: Vec<FilePattern>,
     /// Fetch from the beginning to the end, instead of what is rarest first
     ///
-    /// For what is used before all of it is here. It is worse for the swarm, and for how fast it all comes.
+    /// For what is used before all of it is here. The first and the last piece of each file come before the rest, as
+    /// players want to see them, unless --first says what is wanted before. It is worse for the swarm, and for how
+    /// fast it all comes.
     #[arg(long)]
     pub sequential: bool,
     /// Leave as soon as everything is here, or everything that --only names

@@ -107,7 +107,7 @@ fn choice(source: &Source, args: &GetArgs) -> Choice {
         _ => args.only.clone(),
     };
     let sequence = if args.sequential { Sequence::Ascending } else { Sequence::Rarest };
-    Choice { only, sequence }
+    Choice { only, first: args.first.clone(), last: args.last.clone(), sequence }
 }
 
 /// Why no peer can be found for a source, if so; only peers that come to us remain.
@@ -323,6 +323,22 @@ mod tests {
             &["--tracker"],
         );
         assert_eq!(lack(tracked, &["--discovery", "tracker"]), None);
+    }
+
+    #[test]
+    fn what_the_user_names_goes_before_what_a_link_does() {
+        let link = format!("magnet:?xt=urn:btih:{}&so=0,2-3", "ab".repeat(20));
+        let choice = |flags: &[&str]| {
+            let cli = Cli::parse_from([&["samara", "get", &link], flags].concat());
+            let Command::Get(args) = &cli.command else { panic!("it is get") };
+            choice(&Source::read(&link).unwrap(), args)
+        };
+        let patterns = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
+        let by_link = choice(&["--first", "b", "--first", "4", "--last", "c", "--sequential"]);
+        let only = vec![FilePattern::Numbers(vec![1..=1, 3..=4])];
+        let (first, last) = (patterns(&["b", "4"]), patterns(&["c"]));
+        assert_eq!(by_link, Choice { only, first, last, sequence: Sequence::Ascending });
+        assert_eq!(choice(&["--only", "*"]), Choice { only: patterns(&["*"]), ..Choice::default() });
     }
 
     #[test]

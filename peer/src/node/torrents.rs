@@ -161,7 +161,7 @@ impl NodeLoop {
         };
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
         let layout = metainfo.layout().clone();
-        let selection = chosen.selection();
+        let selection = chosen.selection(&layout);
         let bytes_total = chosen.bytes();
         let mut active = Active {
             metainfo: metainfo.clone(),

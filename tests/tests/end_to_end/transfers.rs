@@ -240,9 +240,16 @@ fn some_files_arrive_and_later_the_rest(format: &str) {
     };
     assert_eq!([verify(&["in/d.bin"]), verify(&["4", "a.bin"]), verify(&[])], [0, 3, 3]);
 
+    let nonsense: [&[&str]; 3] =
+        [&["--first", "nothing"], &["--only", "a.bin", "--last", "b.bin"], &["--first", "in", "--last", "*"]];
+    for flags in nonsense {
+        let mut refused = scene.get("refused", &torrent, &scene.path("nowhere"), flags);
+        assert_eq!(refused.wait_exit(TRANSFER), 2, "{flags:?} {}", refused.story());
+    }
+
     // A link counts from 0.
     let link = format!("{}&so=0-1", seed.magnet);
-    let mut by_link = scene.get("by link", &link, &got, &["--sequential"]);
+    let mut by_link = scene.get("by link", &link, &got, &["--sequential", "--first", "b.bin", "--last", "1"]);
     assert_eq!(by_link.wait_exit(TRANSFER), 0, "{}", by_link.story());
     assert_eq!([same("a.bin"), same("b.bin")], [None, None]);
     assert!(!got.join("library/in/c.bin").exists());

@@ -39,6 +39,7 @@ fn every_command_of_the_contract_is_accepted() {
         "samara seed p --data d --tracker http://a/ --tracker udp://b:1 --listen /ip4/127.0.0.1/tcp/0",
         "samara get x y -o d --tracker http://a/ --exit",
         "samara get x --seed",
+        "samara get x --only a --only 3-5 --first 3 --last *.iso --last a --sequential",
         "samara tracker --http 127.0.0.1:1 --udp 127.0.0.1:1 --config f",
         "samara demo",
         "samara completions fish",
