@@ -23,6 +23,7 @@ mod store;
 mod tests;
 mod verify;
 mod walk;
+mod wanted;
 mod whole;
 
 use std::path::PathBuf;

@@ -19,8 +19,8 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::choice::Choice;
-use crate::disk::DiskPool;
+use crate::choice::{Choice, ChoiceError};
+use crate::disk::{DiskPool, OpenError};
 use crate::engine::event::{Source, TorrentId};
 use crate::metrics::NodeFigures;
 use crate::net::address::{Reach, reach_of};
@@ -79,7 +79,7 @@ pub struct AddOptions {
     pub trackers: Vec<String>,
     /// Peers to dial straight away; each ends in `/p2p/<peer id>`.
     pub peers: Vec<Multiaddr>,
-    /// What of it is wanted; what is shared is shared whole.
+    /// What of it is wanted; what is shared is shared whole. [`Node::select`] changes it later.
     pub choice: Choice,
     /// What is on disk must be whole (`seed`), or may be missing (`get`).
     pub role: Role,
@@ -183,7 +183,8 @@ pub enum TorrentEvent {
     },
     /// Figures, about once a second.
     Progress(Progress),
-    /// Every piece that is wanted is verified and every file that is wanted has its final name.
+    /// Every piece that is wanted is verified and every file that is wanted has its final name. Said again when more
+    /// was wanted after that, and has come too.
     Complete {
         /// Content bytes that are wanted.
         bytes: u64,
@@ -206,6 +207,8 @@ pub enum TorrentEvent {
 pub(crate) enum Command {
     /// Take part in a torrent.
     Add { source: Box<TorrentSource>, options: AddOptions, reply: oneshot::Sender<Result<Torrent, AddError>> },
+    /// Want something else of one.
+    Select { torrent: TorrentId, choice: Choice, reply: oneshot::Sender<Result<(), SelectError>> },
     /// Leave one.
     Remove { torrent: TorrentId, done: oneshot::Sender<()> },
     /// Tell what goes on.
@@ -256,6 +259,26 @@ pub enum AddError {
     /// It is there already.
     #[error("this torrent was added already")]
     Duplicate,
+    /// The node has ended.
+    #[error("the node has shut down")]
+    NodeGone,
+}
+
+/// Why something else cannot be wanted of a torrent; it goes on as before.
+#[derive(Debug, Error)]
+pub enum SelectError {
+    /// The node never took part in it, has left it, or could not go on with it.
+    #[error("the node does not take part in this torrent any more")]
+    NoSuchTorrent,
+    /// It is there for giving alone.
+    #[error("what is shared is shared whole")]
+    SharedWhole,
+    /// The choice makes no sense for it.
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
+    /// The disk has no room or place for what is wanted.
+    #[error(transparent)]
+    Disk(#[from] OpenError),
     /// The node has ended.
     #[error("the node has shut down")]
     NodeGone,
@@ -362,6 +385,24 @@ impl Node {
         let command = Command::Add { source: Box::new(source), options, reply };
         self.commands.send(command).await.map_err(|_| AddError::NodeGone)?;
         answer.await.map_err(|_| AddError::NodeGone)?
+    }
+
+    /// Wants something else of a torrent from now on: other files, or in another order. Links stay up.
+    ///
+    /// What is not wanted any more is not asked for; what is there of it stays, and whole pieces of it are shared.
+    /// [`Progress`] counts what is wanted now, and [`TorrentEvent::Complete`] comes again once that is here, if it was
+    /// not already. Returns when it is so: while the files are being checked, after that. Of several calls at a time
+    /// the last one counts. Before the metainfo is known a choice cannot be checked: what is wrong with it ends the
+    /// torrent later, as with [`Node::add`].
+    ///
+    /// # Errors
+    /// See [`SelectError`].
+    pub async fn select(&self, torrent: TorrentId, choice: Choice) -> Result<(), SelectError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Select { torrent, choice, reply };
+        self.commands.send(command).await.map_err(|_| SelectError::NodeGone)?;
+        // It was left, or failed, while this waited.
+        answer.await.unwrap_or(Err(SelectError::NoSuchTorrent))
     }
 
     /// Leaves a torrent: saves what is needed to resume and says goodbye to its trackers.

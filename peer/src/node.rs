@@ -12,6 +12,7 @@ mod open;
 mod peers;
 mod reach;
 mod remember;
+mod select;
 mod torrent;
 mod torrents;
 mod unreached;
@@ -59,6 +60,7 @@ use lan::Neighbourhood;
 use links::{Dialling, LinkEntry, Setup};
 use open::{Fetched, Opened};
 use peers::Peers;
+use select::{Chose, Wish};
 use torrent::TorrentState;
 
 /// Facts from links waiting for the loop; beyond it the links wait, and with them their remotes.
@@ -103,6 +105,8 @@ pub(crate) enum Work {
         /// How it went.
         result: Result<(), StoreError>,
     },
+    /// The disk is ready for other files being wanted, or cannot be.
+    Chose(Box<Chose>),
 }
 
 /// The torrents that answer to inbound handshakes.
@@ -288,6 +292,9 @@ impl NodeLoop {
                         let _ = reply.send(self.add(*source, options));
                     }
                     Some(Command::Figures { reply }) => _ = reply.send(self.figures()),
+                    Some(Command::Select { torrent, choice, reply }) => {
+                        self.select(torrent, Wish { choice, reply });
+                    }
                     Some(Command::Remove { torrent, done }) => self.remove(torrent, done),
                     Some(Command::Shutdown { done }) => {
                         self.shut_down().await;
@@ -406,6 +413,7 @@ impl NodeLoop {
             }
             Work::Fetched(fetched) => self.on_fetched(fetched),
             Work::Finished { torrent, result } => self.on_finished(torrent, result),
+            Work::Chose(chose) => self.on_chose(*chose),
         }
     }
 

@@ -1,12 +1,14 @@
 //! Transfers between real nodes in one process, some of them with liars about.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use libp2p::Multiaddr;
+use samara_peer::choice::Choice;
 use samara_peer::engine::event::Source;
-use samara_peer::handle::{Role, TorrentSource};
+use samara_peer::handle::{AddOptions, Role, SelectError, TorrentSource};
 use samara_proto::infohash::InfoHashes;
-use samara_proto::metainfo::Format;
+use samara_proto::metainfo::{Format, Metainfo};
 use samara_tests::cluster::{
     Cluster, TRANSFER, add, bare_magnet, finish, get, metainfo_of, seed, tracker, wait_ready,
 };
@@ -192,6 +194,74 @@ async fn hundreds_of_silent_connections_keep_no_newcomer_out() {
         let source = bare_magnet(metainfo.info_hashes());
         let mut torrent = get(&taker, source, &cluster.path(name), &addresses).await;
         finish(&mut torrent, TRANSFER / 4).await;
+    }
+}
+
+/// The files `a` and `in/b` of 2 MiB each, and the empty `in/none`.
+fn tree(cluster: &Cluster, format: Format) -> Arc<Metainfo> {
+    for (name, size) in [("a", 2 * MIB), ("in/b", 2 * MIB), ("in/none", 0)] {
+        content::write_file(&cluster.path("tree").join(name), size, size).expect("writable");
+    }
+    metainfo_of(&cluster.path("tree"), format)
+}
+
+fn only(pattern: &str) -> Choice {
+    Choice { only: vec![pattern.parse().expect("a pattern")], ..Choice::default() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wanted_changes_while_the_torrent_runs() {
+    for format in [Format::V1, Format::Hybrid] {
+        let cluster = Cluster::new();
+        let metainfo = tree(&cluster, format);
+        let source = TorrentSource::Metainfo(metainfo.clone());
+        let (giver, taker) = (cluster.node("giver").await, cluster.node("taker").await);
+        let out = cluster.path("out");
+        let shared = seed(&giver, &metainfo, &cluster.path(""), &[]).await;
+        let (peers, choice) = (giver.addresses(), only("a"));
+        let (root, trackers, role) = (out.clone(), Vec::new(), Role::Get);
+        let options = AddOptions { root, trackers, peers, choice, role };
+        let mut torrent = taker.add(source, options).await.expect("it is new");
+        let id = torrent.id();
+        assert_eq!(finish(&mut torrent, TRANSFER).await.bytes, 2 * MIB);
+        assert!(out.join("tree/a").exists() && !out.join("tree/in").exists());
+        let whole = giver.select(shared.id(), only("a")).await;
+        assert!(matches!(whole, Err(SelectError::SharedWhole)), "{whole:?}");
+        let nonsense = taker.select(id, only("c")).await;
+        assert!(matches!(nonsense, Err(SelectError::Choice(_))), "{nonsense:?}");
+
+        taker.select(id, Choice::default()).await.expect("everything can be wanted");
+        let all = finish(&mut torrent, TRANSFER).await;
+        let received: u64 = all.bytes_from.iter().map(|(_, bytes)| bytes).sum();
+        assert_eq!((all.bytes, received), (4 * MIB, 4 * MIB), "nothing comes twice");
+        assert_same(&cluster, "tree");
+
+        taker.remove(id).await;
+        let gone = taker.select(id, Choice::default()).await;
+        assert!(matches!(gone, Err(SelectError::NoSuchTorrent)), "{gone:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wished_before_a_torrent_runs_is_wanted_once_it_does() {
+    for is_by_link in [false, true] {
+        let cluster = Cluster::new();
+        let metainfo = tree(&cluster, Format::Hybrid);
+        let (giver, taker) = (cluster.node("giver").await, cluster.node("taker").await);
+        let whole = TorrentSource::Metainfo(metainfo.clone());
+        let source = if is_by_link { bare_magnet(metainfo.info_hashes()) } else { whole.clone() };
+        let out = cluster.path("out");
+        let mut torrent = get(&taker, source, &out, &[]).await;
+        let (first, last) =
+            tokio::join!(taker.select(torrent.id(), only("a")), taker.select(torrent.id(), only("in")));
+        assert!(first.is_ok() && last.is_ok(), "{first:?} {last:?}");
+
+        // Nothing could come before: whoever has it dials us only now.
+        let _shared = add(&giver, whole, &cluster.path(""), Role::Seed, &taker.addresses(), &[]).await;
+        assert_eq!(finish(&mut torrent, TRANSFER).await.bytes, 2 * MIB);
+        assert!(!out.join("tree/a").exists() && out.join("tree/in/none").exists());
+        let difference = content::difference(&cluster.path("tree/in"), &out.join("tree/in"));
+        assert_eq!(difference.expect("both are readable"), None);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Opening a torrent's files: what is ours, what is not, what needs hashing, and whether there is room.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use cap_std::fs::{Dir, File};
@@ -17,6 +17,7 @@ use super::names::{file_names, shown};
 use super::pool::DiskPool;
 use super::recheck::{Effort, check_files};
 use super::resume::{ResumeData, ResumeFile};
+use super::wanted::Wanted;
 use super::{Access, Found};
 use crate::choice::Chosen;
 
@@ -49,14 +50,15 @@ impl Opening<'_> {
         let mut lock = self.lock_folder(&folder.0)?;
         let files =
             Files::new(folder, self.access, file_names(self.metainfo), layout, self.pool.handles().clone());
+        let wanted = Wanted { metainfo: self.metainfo, chosen: self.chosen, files: &files, root: self.root };
         let resume = self.resume.and_then(|resume| resume.load(layout));
         let mut warnings = Vec::new();
         let vouched = self.survey(&files, resume.as_ref(), &mut warnings)?;
         let effort = Effort { threads: self.pool.workers(), cancelled: self.cancelled };
         let whole = self.learn_layers(&files, &effort, &mut progress)?;
         if self.access == Access::ReadWrite {
-            self.check_room(&files)?;
-            self.prepare(&files)?;
+            wanted.check_room()?;
+            wanted.prepare()?;
             lock = lock.map_or_else(|| self.lock_single_file(&files), |lock| Ok(Some(lock)))?;
         }
         let mut trusted = trusted_pieces(layout, resume.as_ref(), &vouched);
@@ -72,7 +74,7 @@ impl Opening<'_> {
         let learnt = checked.verified.count_ones() > known;
         let mut found = Found { verified: checked.verified, stored: checked.stored, warnings };
         match self.access {
-            Access::ReadWrite => self.settle(&files, resume.as_ref(), &mut found)?,
+            Access::ReadWrite => self.settle(&wanted, resume.as_ref(), &mut found)?,
             Access::ReadOnly => found.stored.clear(),
         }
         Ok(Opened { files, found, learnt, lock })
@@ -186,75 +188,23 @@ impl Opening<'_> {
         Ok(resume.is_some_and(|resume| resume.vouches_for(file, place, stamp)))
     }
 
-    fn check_room(&self, files: &Files) -> Result<(), OpenError> {
-        let wanted = files.indices().filter(|&file| self.chosen.has(file));
-        let needed_bytes = wanted.map(|file| files.unallocated(file)).fold(0, u64::saturating_add);
-        match folder::free_bytes(files.dir()) {
-            Some(free_bytes) if free_bytes < needed_bytes => {
-                Err(OpenError::NoRoom { path: self.root.to_path_buf(), needed_bytes, free_bytes })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Makes every folder that a file to be written is in and every empty file that is wanted, and gives
-    /// incomplete files their length.
-    fn prepare(&self, files: &Files) -> Result<(), OpenError> {
-        let mut made = PathBuf::new();
-        for file in files.indices().filter(|&file| self.is_written_to(file)) {
-            let path = &files.names(file).complete;
-            let parent = path.parent().unwrap_or(Path::new(""));
-            if !parent.as_os_str().is_empty() && parent != made {
-                files
-                    .dir()
-                    .create_dir_all(parent)
-                    .map_err(|source| OpenError::Folder { path: files.full_path(parent), source })?;
-                made = parent.to_path_buf();
-            }
-            let ready = match files.place(file) {
-                Place::Missing if files.size(file) == 0 => files.create_empty(file),
-                Place::Partial => files.set_length(file),
-                _ => Ok(()),
-            };
-            ready.map_err(|source| OpenError::File { path: files.current_path(file), source })?;
-        }
-        Ok(())
-    }
-
-    fn is_written_to(&self, file: FileIndex) -> bool {
-        self.chosen.touches(self.metainfo.layout(), file)
-    }
-
     /// Gives every file the name that its pieces have earned.
-    fn settle(&self, files: &Files, resume: Option<&ResumeData>, found: &mut Found) -> Result<(), OpenError> {
+    fn settle(
+        &self,
+        wanted: &Wanted<'_>,
+        resume: Option<&ResumeData>,
+        found: &mut Found,
+    ) -> Result<(), OpenError> {
+        let files = wanted.files;
         for file in files.indices().filter(|&file| files.size(file) > 0) {
-            let pieces = self.metainfo.layout().pieces_of(file).map(PieceIndex);
-            let all = pieces.len();
-            let good = pieces.clone().filter(|&piece| found.verified.get(piece)).count();
-            let path = files.full_path(&files.names(file).complete);
-            match files.place(file) {
-                Place::Partial if good == all => {
-                    files.complete(file).map_err(|source| OpenError::File { path, source })?;
-                }
-                // Nothing is fetched to repair it.
-                Place::Complete if !self.is_written_to(file) => {}
-                Place::Complete if good < all => {
-                    let ours = good > 0 || resume.is_some_and(|resume| resume.knows(file));
-                    if !ours {
-                        let why = "it is not the torrent's file, although it is as long".to_owned();
-                        return Err(OpenError::Foreign { path, why });
-                    }
-                    let text = format!(
-                        "{} is damaged in {} of {all} pieces; they are fetched again",
-                        shown(&path),
-                        all - good
-                    );
-                    found.warnings.push(text);
-                    files.reopen(file).map_err(|source| OpenError::File { path, source })?;
-                }
-                _ => {}
+            let mut pieces = self.metainfo.layout().pieces_of(file).map(PieceIndex);
+            if files.place(file) == Place::Partial && pieces.all(|piece| found.verified.get(piece)) {
+                let path = files.full_path(&files.names(file).complete);
+                files.complete(file).map_err(|source| OpenError::File { path, source })?;
             }
         }
+        let is_ours = |file| resume.is_some_and(|resume| resume.knows(file));
+        found.warnings.extend(wanted.reopen_damaged(&found.verified, is_ours)?);
         Ok(())
     }
 }

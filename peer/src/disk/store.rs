@@ -1,5 +1,6 @@
 //! One torrent's content: blocks in, verified blocks out.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -19,7 +20,9 @@ use super::hasher::Scratch;
 use super::opening::{Opened, Opening};
 use super::pool::{DiskPool, Job};
 use super::resume::{ResumeData, ResumeFile, Stop};
+use super::wanted::Wanted;
 use super::{Access, Found, StoreOptions};
+use crate::choice::Chosen;
 
 /// Bytes that are read at once: no peer is ever promised longer requests.
 const READ_LENGTH: u32 = 1 << 20;
@@ -46,6 +49,8 @@ struct Inner {
     pool: DiskPool,
     /// Keeps the pieces of different torrents apart in the workers' queues.
     number: u64,
+    /// The folder the user named.
+    root: PathBuf,
     resume: Option<ResumeFile>,
     saving: Mutex<()>,
     /// Held by whoever has leaf hashes computed for others.
@@ -218,6 +223,18 @@ impl Store {
         self.save(Stop::Clean).await
     }
 
+    /// Makes ready for other files being wanted than before: room, folders, and names under which they can be
+    /// written to. What is there of files that are not wanted any more stays. Gives what the user should know, a
+    /// sentence each.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; nothing of the user's was changed then.
+    pub async fn choose(&self, chosen: Arc<Chosen>) -> Result<Vec<String>, OpenError> {
+        let inner = self.inner.clone();
+        let chose = tokio::task::spawn_blocking(move || inner.choose(&chosen)).await;
+        chose.unwrap_or(Err(OpenError::Interrupted))
+    }
+
     async fn queue(
         &self,
         piece: PieceIndex,
@@ -276,7 +293,8 @@ fn open_now(
     let content = Content::new(metainfo, access, files, found.verified.clone(), events, lock);
     content.unsaved.store(learnt, Ordering::Release);
     let number = pool.handles().store_number();
-    let inner = Inner { content, number, pool, resume, saving: Mutex::new(()), leaf_turn: Semaphore::new(1) };
+    let (saving, leaf_turn) = (Mutex::new(()), Semaphore::new(1));
+    let inner = Inner { content, number, pool, root, resume, saving, leaf_turn };
     if learnt && let Err(error) = inner.save(Stop::Unclean) {
         found.warnings.push(error.to_string());
     }
@@ -366,6 +384,19 @@ impl Inner {
         if let Ok(Err(error)) = answer.await {
             tracing::warn!(%error, piece = piece.0, "a piece that was lost could not be hashed");
         }
+    }
+
+    fn choose(&self, chosen: &Chosen) -> Result<Vec<String>, OpenError> {
+        let Content { metainfo, files, access, .. } = &self.content;
+        if *access == Access::ReadOnly {
+            return Ok(Vec::new());
+        }
+        let wanted = Wanted { metainfo, chosen, files, root: &self.root };
+        wanted.check_room()?;
+        wanted.prepare()?;
+        let verified = self.content.verified().clone();
+        // What was ever ours and is whole no more was found when the store was opened.
+        wanted.reopen_damaged(&verified, |_| false)
     }
 
     /// Forces what is verified to the disk, then writes down that it is there.

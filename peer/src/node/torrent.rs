@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use samara_proto::bitfield::Bitfield;
 use samara_proto::infohash::{InfoHash, InfoHashes};
 use samara_proto::layout::PieceIndex;
 use samara_proto::metainfo::Metainfo;
@@ -18,6 +19,7 @@ use super::dht::TorrentInDht;
 use super::exchange::Parted;
 use super::interface::Outside;
 use super::remember::Remembered;
+use super::select::Wishes;
 use super::unreached::Vain;
 use super::waiting::Lack;
 use crate::choice::{Choice, Chosen};
@@ -98,6 +100,14 @@ impl Active {
         self.bytes_done = self.bytes_done.saturating_sub(wanted);
     }
 
+    /// Something else is wanted from now on; so much is verified.
+    pub(super) fn choose(&mut self, chosen: Arc<Chosen>, verified: &Bitfield) {
+        let layout = self.metainfo.layout();
+        let wanted = verified.iter_ones().filter(|&piece| chosen.wants(piece));
+        self.bytes_done = wanted.map(|piece| u64::from(layout.content_size(piece))).sum();
+        self.chosen = chosen;
+    }
+
     /// Content bytes that are not verified, wanted or not: what trackers are told.
     pub(super) fn bytes_left(&self) -> u64 {
         self.metainfo.layout().total_size().saturating_sub(self.bytes_verified)
@@ -109,6 +119,8 @@ pub(super) struct TorrentState {
     pub(super) names: InfoHashes,
     pub(super) root: PathBuf,
     pub(super) choice: Choice,
+    /// What is to be wanted in place of it.
+    pub(super) wishes: Wishes,
     pub(super) role: Role,
     /// Its trackers, in groups of which each is asked by itself.
     pub(super) trackers: Vec<Tiers>,

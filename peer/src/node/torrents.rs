@@ -18,6 +18,7 @@ use super::dht::TorrentInDht;
 use super::open::{self, Fetched, Opened, Opening, Question};
 use super::peers::named_peer;
 use super::remember::Remembered;
+use super::select::Wishes;
 use super::torrent::{Active, Fetching, Phase, Rates, TorrentState};
 use super::unreached::Vain;
 use super::{NodeLoop, Work};
@@ -65,6 +66,7 @@ impl NodeLoop {
             names,
             root: options.root,
             choice: options.choice,
+            wishes: Wishes::default(),
             role: options.role,
             trackers,
             events,
@@ -203,10 +205,11 @@ impl NodeLoop {
         self.link_with_those_here(torrent, known.iter().map(|(peer, _)| *peer));
         self.tell_neighbours(torrent);
         self.ask_neighbours(torrent);
+        self.select_what_waits(torrent);
     }
 
     /// Tells those who answer handshakes how a torrent stands.
-    fn list(&self, torrent: TorrentId) {
+    pub(super) fn list(&self, torrent: TorrentId) {
         let Some(state) = self.torrents.get(&torrent) else { return };
         let Some(active) = state.active() else { return };
         let mut directory = self.directory.write().expect("no holder panics");
@@ -358,7 +361,8 @@ impl NodeLoop {
         // What took less than a tick has not been told of yet.
         self.tell_progress();
         let Some(state) = self.torrents.get_mut(&torrent) else { return };
-        let Some(active) = state.active() else { return };
+        // More may be wanted by now.
+        let Some(active) = state.active().filter(|active| active.completed) else { return };
         let bytes = active.chosen.bytes();
         if active.chosen.is_everything() {
             state.figures.left.store(0, Ordering::Relaxed);
@@ -378,6 +382,7 @@ impl NodeLoop {
             return;
         }
         let _ = state.stop.send(true);
+        state.wishes.give_up();
         let phase = std::mem::replace(&mut state.phase, Phase::Failed);
         state.tell(TorrentEvent::Failed(message));
         self.retire(torrent);

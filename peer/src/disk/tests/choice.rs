@@ -108,3 +108,47 @@ async fn verify_looks_at_the_chosen_files_only() {
         assert_eq!(report(&["c"]).damaged.len(), 1, "an empty file counts too");
     }
 }
+
+/// What is there of `c` when only `b` is fetched, and what comes of wanting everything then.
+async fn want_all_beside(
+    c: impl Fn(&mut Vec<u8>),
+    meanwhile: impl Fn(&Path),
+) -> (Source, tempfile::TempDir, Opened, Result<Vec<String>, OpenError>) {
+    let source = Source::new(&[("b", 40_000), ("c", 40_000), ("deep/d", 0)], PIECE, Format::Hybrid);
+    let target = tempfile::tempdir().unwrap();
+    let top = target.path().join("top");
+    fs::create_dir(&top).unwrap();
+    let mut bytes = fs::read(source.root().join("top/c")).unwrap();
+    c(&mut bytes);
+    fs::write(top.join("c"), &bytes).unwrap();
+    let leech = get_only(&source, target.path(), None, &["b"]).await;
+    assert_eq!(paths(target.path()), ["top/b", "top/c"]);
+    meanwhile(&top.join("c"));
+    let everything = Chosen::everything(source.metainfo.layout());
+    let chose = leech.store.choose(Arc::new(everything)).await;
+    (source, target, leech, chose)
+}
+
+#[tokio::test]
+async fn what_is_wanted_after_all_is_made_and_repaired() {
+    let (source, target, mut leech, chose) = want_all_beside(|c| c[20_000] ^= 1, |_| ()).await;
+    let warnings = chose.unwrap();
+    assert!(warnings.len() == 1 && warnings[0].contains("damaged in 1 of 3 pieces"), "{warnings:?}");
+    assert_eq!(paths(target.path()), ["top/b", "top/c.part", "top/deep/d"]);
+    let missing: Vec<PieceIndex> = leech.store.verified().iter_zeros().collect();
+    assert_eq!(missing.len(), 1);
+    leech.fetch(&seed(&source).await.store, &source.metainfo, missing).await;
+    assert_eq!(tree(target.path()), tree(source.root()));
+}
+
+#[tokio::test]
+async fn a_file_that_was_never_the_torrents_or_was_changed_is_not_taken_when_it_is_wanted_after_all() {
+    let strange = want_all_beside(|c| c.iter_mut().for_each(|byte| *byte ^= 1), |_| ()).await;
+    let changed = want_all_beside(|c| c[20_000] ^= 1, |path| fs::write(path, vec![7; 40_000]).unwrap()).await;
+    for ((_, target, leech, chose), why) in [(strange, "not the torrent's"), (changed, "was changed")] {
+        let error = chose.unwrap_err();
+        assert!(matches!(error, OpenError::Foreign { .. }) && error.to_string().contains(why), "{error}");
+        assert!(target.path().join("top/c").exists(), "it was left alone");
+        settled(leech).await;
+    }
+}
