@@ -17,6 +17,7 @@ pub mod peer;
 pub mod picker;
 pub mod pipeline;
 pub mod rate;
+pub mod ration;
 pub mod reputation;
 pub mod requests;
 pub mod rng;
@@ -87,7 +88,10 @@ impl Engine {
     pub fn handle(&mut self, now: Moment, input: Input) {
         self.now = self.now.max(now);
         if let Some(touched) = self.route(input) {
-            self.with(touched, |torrent, context| torrent.feed_hungry(context));
+            self.with(touched, |torrent, context| {
+                torrent.feed_hungry(context);
+                torrent.serve_held(context);
+            });
         }
         self.throw_out();
         while let Some(name) = self.timers.take_due(self.now) {

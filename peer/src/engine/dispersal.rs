@@ -29,6 +29,9 @@ const AHEAD_SECONDS: u64 = 2;
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 /// What was taken over from a link is kept from it for so long: it should come from who took it over.
 const TAKEN_FOR: Duration = Duration::from_secs(3);
+/// A peer that was given a piece has checked it, and told of it, after so long. We have better things to do than
+/// to wait longer.
+const TELLS_AFTER: Duration = Duration::from_secs(2);
 /// A peer that was given a piece and does not tell that it has it for this long hides it or lost it.
 const WRITTEN_OFF_AFTER: Duration = Duration::from_secs(5);
 /// Pieces that a peer alone was given before it is asked what became of them.
@@ -62,6 +65,8 @@ struct Shown {
     ahead_bytes: u64,
     /// Pieces that others took over from it or that it was refused, and when.
     taken: BTreeMap<PieceIndex, Moment>,
+    /// Pieces that it asked for in vain, and has not been promised since.
+    refused: BTreeSet<PieceIndex>,
     /// Pieces that it was the first to have.
     firsts: u32,
     /// When it had the first of them.
@@ -144,6 +149,7 @@ impl Dispersal {
             open_bytes: 0,
             ahead_bytes: AHEAD_FLOOR,
             taken: BTreeMap::new(),
+            refused: BTreeSet::new(),
             firsts: 0,
             first_at: None,
             passes_on: false,
@@ -264,8 +270,8 @@ impl Dispersal {
     }
 
     /// Chooses a piece that the link cannot know of to be given to it: one that nobody has nor is promised;
-    /// then one that somebody else would be given later; once everything is out, the rarest. One that passes
-    /// nothing on gets nothing that nobody else has, as long as there is somebody who might.
+    /// then one that somebody else would be given later; once everything is out, or should be, the rarest. One
+    /// that passes nothing on gets nothing that nobody else has, as long as there is somebody who might.
     pub fn choose(&self, link: LinkId, now: Moment, rng: &mut EngineRng) -> Option<Choice> {
         let shown = self.links.get(&link)?;
         if self.is_kept_from(link, now) {
@@ -276,7 +282,8 @@ impl Dispersal {
         if self.nowhere == 0 || self.copies.count(piece) == 1 {
             return Some(Choice { piece, instead_of: None });
         }
-        self.take_over(link, shown).or_else(|| self.double(link, shown, now))
+        let spare = || self.is_waiting_in_vain(now).then_some(Choice { piece, instead_of: None });
+        self.take_over(link, shown).or_else(|| self.double(link, shown, now)).or_else(spare)
     }
 
     /// Whether the link gets nothing that nobody else has, since it would keep that to itself.
@@ -284,6 +291,12 @@ impl Dispersal {
         self.nowhere > 0
             && self.links.get(&link).is_some_and(|shown| shown.hoards(now))
             && self.links.values().any(|other| !other.hoards(now))
+    }
+
+    /// Whether everything was handed out, and nobody has told of any of it for a while.
+    fn is_waiting_in_vain(&self, now: Moment) -> bool {
+        let given = |shown: &Shown| shown.given.values().all(|&at| at + TELLS_AFTER <= now);
+        self.links.values().all(|shown| shown.open_bytes == 0 && given(shown))
     }
 
     /// A piece of which nothing was handed out to one whose queue is longer than ours would be.
@@ -307,22 +320,27 @@ impl Dispersal {
     }
 
     /// Whether the link may be given `piece`, which it asks for: not what somebody else has or is to be given,
-    /// while a piece is left that nobody has.
-    pub fn allows(&self, link: LinkId, piece: PieceIndex) -> bool {
-        let may = |shown: &Shown| shown.is_choosy || shown.promised.contains_key(&piece);
+    /// while a piece is left that nobody has, and nothing until then if it would keep it to itself.
+    pub fn allows(&self, link: LinkId, piece: PieceIndex, now: Moment) -> bool {
+        let Some(shown) = self.links.get(&link) else { return true };
         // We count as one.
-        self.nowhere == 0 || self.copies.count(piece) == 1 || self.links.get(&link).is_none_or(may)
+        let is_free = self.nowhere == 0 || self.copies.count(piece) == 1 || shown.is_choosy;
+        shown.promised.contains_key(&piece) || (is_free && !self.is_kept_from(link, now))
     }
 
     /// The link asked for `piece` and was refused: it is to be shown again later.
     pub fn on_refused(&mut self, link: LinkId, piece: PieceIndex, now: Moment) {
         if let Some(shown) = self.links.get_mut(&link) {
             shown.taken.insert(piece, now);
+            shown.refused.insert(piece);
         }
     }
 
     /// Chooses a piece that the link cannot know of, to make it want something.
     pub fn lure(&mut self, link: LinkId, now: Moment, rng: &mut EngineRng) -> Option<PieceIndex> {
+        if self.is_kept_from(link, now) {
+            return None;
+        }
         let shown = self.links.get_mut(&link)?;
         let piece = self.copies.any(&shown.unseen, Priority::Skip, rng, |_| true)?;
         shown.unseen.clear(piece);
@@ -330,10 +348,11 @@ impl Dispersal {
         Some(piece)
     }
 
-    /// The link is to be given `piece`: it counts as a copy from now on.
-    pub fn promise(&mut self, link: LinkId, piece: PieceIndex, now: Moment, rng: &mut EngineRng) {
-        let Some(shown) = self.links.get_mut(&link) else { return };
+    /// The link is to be given `piece`: it counts as a copy from now on. Whether the link was refused it before.
+    pub fn promise(&mut self, link: LinkId, piece: PieceIndex, now: Moment, rng: &mut EngineRng) -> bool {
+        let Some(shown) = self.links.get_mut(&link) else { return false };
         shown.unseen.clear(piece);
+        let was_refused = shown.refused.remove(&piece);
         if !shown.has.get(piece) && !shown.promised.contains_key(&piece) {
             let bytes = self.layout.piece_size(piece);
             shown.moved_at = now;
@@ -341,14 +360,13 @@ impl Dispersal {
             shown.open_bytes += u64::from(bytes);
             self.copies.gain(piece, rng);
         }
+        was_refused
     }
 
     /// Somebody else is to be given `piece` instead of the link.
     pub fn take(&mut self, link: LinkId, piece: PieceIndex, now: Moment, rng: &mut EngineRng) {
         self.retract(link, piece, rng);
-        if let Some(shown) = self.links.get_mut(&link) {
-            shown.taken.insert(piece, now);
-        }
+        self.on_refused(link, piece, now);
     }
 
     fn retract(&mut self, link: LinkId, piece: PieceIndex, rng: &mut EngineRng) {
@@ -373,12 +391,23 @@ impl Dispersal {
         }
     }
 
-    /// The link gets nothing more for now: what it was not given yet is free for others.
-    pub fn on_choked(&mut self, link: LinkId, rng: &mut EngineRng) {
-        let Some(shown) = self.links.get_mut(&link) else { return };
+    /// The link gets nothing more for now: what it was not given yet is free for others. Whether there was any.
+    pub fn on_choked(&mut self, link: LinkId, rng: &mut EngineRng) -> bool {
+        let Some(shown) = self.links.get_mut(&link) else { return false };
         let open = shown.promised.iter().filter(|&(_, &left)| left > 0);
-        for piece in open.map(|(&piece, _)| piece).collect::<Vec<_>>() {
+        let open: Vec<PieceIndex> = open.map(|(&piece, _)| piece).collect();
+        for &piece in &open {
             self.retract(link, piece, rng);
+            self.wait_no_longer(piece);
+        }
+        !open.is_empty()
+    }
+
+    /// Those who asked for `piece` in vain may be shown it again, if it is nobody's now.
+    fn wait_no_longer(&mut self, piece: PieceIndex) {
+        // We count as one.
+        if self.copies.count(piece) == 1 {
+            self.links.values_mut().for_each(|shown| shown.give_back(piece));
         }
     }
 
@@ -394,10 +423,7 @@ impl Dispersal {
         }
         for piece in freed {
             self.copies.lose(piece, rng);
-            // Those who asked for it in vain need not wait any longer.
-            for shown in self.links.values_mut().filter(|_| self.copies.count(piece) == 1) {
-                shown.give_back(piece);
-            }
+            self.wait_no_longer(piece);
         }
     }
 

@@ -193,9 +193,14 @@ impl Peer {
         }
     }
 
+    /// Whether there is something that it is not asked for because it refused it, or may still answer.
+    pub fn is_held_back(&self) -> bool {
+        !self.refused.is_empty() || !self.cancelled.is_empty()
+    }
+
     /// Forgets what has kept it from being asked for too long. Whether anything had.
     pub fn forgive(&mut self, now: Moment) -> bool {
-        let was_held_back = !self.refused.is_empty() || !self.cancelled.is_empty();
+        let was_held_back = self.is_held_back();
         self.refused.retain(|_, at| *at + REFUSAL_LASTS > now);
         self.cancelled.expire(now);
         was_held_back

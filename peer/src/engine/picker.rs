@@ -72,6 +72,8 @@ pub struct Picker {
     partials: Partials,
     /// Pieces that failed their check.
     failed: BTreeMap<PieceIndex, Failure>,
+    /// Pieces that were begun and are to be chosen again.
+    returned: BTreeSet<PieceIndex>,
     partial_limit: usize,
     /// The last piece that each link began beyond the limit.
     beyond_limit: BTreeMap<LinkId, PieceIndex>,
@@ -100,6 +102,7 @@ impl Picker {
             availability,
             partials: Partials::default(),
             failed: BTreeMap::new(),
+            returned: BTreeSet::new(),
             partial_limit,
             beyond_limit: BTreeMap::new(),
             random_left: config.random_first_pieces,
@@ -183,6 +186,29 @@ impl Picker {
     /// Whether every block of `piece` came and none was verified yet.
     pub fn is_complete(&self, piece: PieceIndex) -> bool {
         self.partials.missing(piece) == Some(0)
+    }
+
+    /// Whether `piece` is wanted and not begun.
+    pub fn is_choosable(&self, piece: PieceIndex) -> bool {
+        self.availability.is_choosable(piece)
+    }
+
+    /// Pieces that were begun and are not any more, or failed their check: who else may give them changed since
+    /// this was asked last.
+    pub fn take_returned(&mut self) -> BTreeSet<PieceIndex> {
+        let mut returned = std::mem::take(&mut self.returned);
+        returned.extend(self.failed.keys());
+        returned
+    }
+
+    /// Whether a link could be asked for blocks of a piece that is begun, or for one of those in `returned`.
+    pub fn has_something_for(&self, asker: &Asker<'_>, returned: &BTreeSet<PieceIndex>, now: Moment) -> bool {
+        let may_begin = |&piece: &PieceIndex| {
+            self.availability.is_choosable(piece)
+                && self.suits(asker, piece, now)
+                && self.can_begin(asker, piece)
+        };
+        returned.iter().any(may_begin) || self.begun(asker, now).is_some()
     }
 
     /// Chooses the next request for a link and takes note that it is sent.
@@ -270,6 +296,7 @@ impl Picker {
         if opened && self.partials.is_untouched(block.piece) {
             self.partials.end(block.piece);
             self.availability.offer(block.piece, rng);
+            self.returned.insert(block.piece);
         }
         opened
     }

@@ -7,6 +7,7 @@ mod host;
 mod hostile;
 mod hub;
 mod recovery;
+mod rest;
 mod selection;
 mod swarms;
 mod world;

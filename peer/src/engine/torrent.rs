@@ -27,6 +27,7 @@ use super::event::{Aim, Content, LinkId, Output, PeerKey, PeerMessage, Proof, To
 use super::peer::Peer;
 use super::picker::Picker;
 use super::rate::Meter;
+use super::ration::Ration;
 use super::stats::{LinkStats, TorrentStats};
 use super::timers::TimerName;
 
@@ -54,8 +55,13 @@ pub struct Torrent {
     connections: Connections,
     /// Links that could take requests but had none to take.
     hungry: BTreeSet<LinkId>,
+    /// Links whose peers have something that we miss, all of it asked of others: told that we want nothing.
+    resting: BTreeSet<LinkId>,
     /// Something became free to be requested, by whoever is hungry.
     freed: bool,
+    /// Who owes and has a slot, but must let others have theirs first.
+    held: BTreeSet<LinkId>,
+    ration: Ration,
     interested: usize,
     wasted: u64,
     down: Meter,
@@ -92,7 +98,10 @@ impl Torrent {
             by_peer: BTreeMap::new(),
             connections: Connections::new(context.config.candidates_per_torrent),
             hungry: BTreeSet::new(),
+            resting: BTreeSet::new(),
             freed: false,
+            held: BTreeSet::new(),
+            ration: Ration::default(),
             interested: 0,
             wasted: 0,
             down: Meter::new(context.now, RATE_WINDOW),
@@ -167,6 +176,7 @@ impl Torrent {
                 peer.we_want = true;
                 context.send(link, PeerMessage::Interested);
             }
+            self.resting.remove(&link);
             self.hungry.insert(link);
         }
         self.freed = true;
@@ -193,9 +203,11 @@ impl Torrent {
             }
             if has_it && is_wanted {
                 peer.wanted -= 1;
-                if peer.wanted == 0 && peer.we_want {
-                    peer.we_want = false;
-                    context.send(link, PeerMessage::NotInterested);
+                if peer.wanted == 0 {
+                    self.resting.remove(&link);
+                    if std::mem::take(&mut peer.we_want) {
+                        context.send(link, PeerMessage::NotInterested);
+                    }
                 }
             }
         }

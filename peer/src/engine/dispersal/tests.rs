@@ -69,7 +69,7 @@ fn the_shorter_queue_takes_over_from_the_longer_until_they_are_equal() {
     assert!(taken.iter().all(|choice| choice.instead_of == Some(A)));
     assert!((3..=4).contains(&taken.len()), "{taken:?}");
     for Choice { piece, .. } in taken {
-        assert!(dispersal.allows(B, piece) && !dispersal.allows(A, piece));
+        assert!(dispersal.allows(B, piece, seconds(0)) && !dispersal.allows(A, piece, seconds(0)));
     }
 }
 
@@ -85,7 +85,7 @@ fn what_was_taken_over_by_somebody_who_left_is_shown_again() {
     }
     assert_eq!(promise(&mut dispersal, A, 8, seconds(3)), vec![], "B is to be given them");
     dispersal.forget(B, &mut rng());
-    assert!(taken.iter().all(|&piece| dispersal.allows(A, piece)));
+    assert!(taken.iter().all(|&piece| dispersal.allows(A, piece, seconds(0))));
     assert_eq!(pieces(&promise(&mut dispersal, A, 8, seconds(3))), taken);
 }
 
@@ -134,9 +134,20 @@ fn what_somebody_hides_does_not_count_as_out() {
     let piece = promise(&mut dispersal, A, 1, seconds(0))[0].piece;
     hand(&mut dispersal, A, piece, seconds(0));
     dispersal.write_off(seconds(4), &mut rng());
-    assert_eq!(promise(&mut dispersal, B, 1, seconds(4)), vec![]);
+    assert_eq!(dispersal.copies.count(piece), 2);
     dispersal.write_off(seconds(5), &mut rng());
+    assert_eq!((dispersal.copies.count(piece), dispersal.nowhere), (1, 1));
     assert_eq!(pieces(&promise(&mut dispersal, B, 1, seconds(5))), [piece].into());
+}
+
+#[test]
+fn who_does_not_tell_soon_is_not_waited_for() {
+    let mut dispersal = dispersal(2);
+    for choice in promise(&mut dispersal, A, 2, seconds(0)) {
+        hand(&mut dispersal, A, choice.piece, seconds(0));
+    }
+    assert_eq!(promise(&mut dispersal, B, 2, seconds(1)), vec![]);
+    assert_eq!(promise(&mut dispersal, B, 2, seconds(2)).len(), 1);
 }
 
 #[test]
@@ -195,9 +206,9 @@ fn whoever_asks_for_what_another_is_to_be_given_waits_until_that_one_is_gone() {
     let mut dispersal = dispersal(2);
     let mut rng = rng();
     let piece = dispersal.lure(B, seconds(0), &mut rng).unwrap();
-    assert!(dispersal.allows(B, piece), "nobody has it");
+    assert!(dispersal.allows(B, piece, seconds(0)), "nobody has it");
     dispersal.promise(A, piece, seconds(0), &mut rng);
-    assert!(dispersal.allows(A, piece) && !dispersal.allows(B, piece));
+    assert!(dispersal.allows(A, piece, seconds(0)) && !dispersal.allows(B, piece, seconds(0)));
     dispersal.on_refused(B, piece, seconds(0));
     let other = pieces(&promise(&mut dispersal, B, 2, seconds(0)));
     assert_eq!(other.len(), 1, "not what A is to be given");

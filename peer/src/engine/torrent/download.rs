@@ -56,6 +56,7 @@ impl Torrent {
             let picked = picked.or_else(|| self.begin_beyond_limit(link, max_blocks, context));
             let Some(block) = picked else {
                 self.hungry.insert(link);
+                self.rest(link, context);
                 return;
             };
             self.request(link, block, context);
@@ -110,6 +111,30 @@ impl Torrent {
         self.picker.pick_beyond_limit(&asker, context.now, context.rng)
     }
 
+    /// Lets a peer of which there is nothing to ask give its slot to somebody else, unless there may soon be.
+    fn rest(&mut self, link: LinkId, context: &mut Context<'_>) {
+        let may_double = self.may_double();
+        let Some(peer) = self.links.get_mut(&link) else { return };
+        if !peer.requests.is_empty() || peer.chokes_us || may_double || peer.is_held_back() {
+            return;
+        }
+        if std::mem::take(&mut peer.we_want) {
+            context.send(link, PeerMessage::NotInterested);
+        }
+        self.hungry.remove(&link);
+        self.resting.insert(link);
+    }
+
+    /// Tells a peer that is not asked for anything that there is something to ask.
+    pub(super) fn rouse(&mut self, link: LinkId, context: &mut Context<'_>) {
+        let Some(peer) = self.links.get_mut(&link) else { return };
+        if self.resting.remove(&link) {
+            peer.we_want = true;
+            context.send(link, PeerMessage::Interested);
+            self.refill(link, context);
+        }
+    }
+
     fn request(&mut self, link: LinkId, block: BlockRef, context: &mut Context<'_>) {
         let Some(peer) = self.links.get_mut(&link) else { return };
         if peer.requests.is_empty() {
@@ -130,6 +155,24 @@ impl Torrent {
         for link in hungry {
             self.refill(link, context);
         }
+        self.rouse_resting(context);
+    }
+
+    /// Tells those of which nothing was left to ask that there is something again, whether or not they choke us.
+    fn rouse_resting(&mut self, context: &mut Context<'_>) {
+        let returned = self.picker.take_returned();
+        for link in self.resting.iter().copied().collect::<Vec<_>>() {
+            let Some(peer) = self.links.get(&link) else { continue };
+            let asker = Asker { only: None, ..asker(link, peer, 1, context.reputation) };
+            if self.may_double() || self.picker.has_something_for(&asker, &returned, context.now) {
+                self.rouse(link, context);
+            }
+        }
+    }
+
+    /// Whether a link that has nothing else to do may be asked for what others were asked for, or may soon.
+    fn may_double(&self) -> bool {
+        self.picker.may_rescue() || self.picker.is_at_limit()
     }
 
     /// The bytes of a block came.

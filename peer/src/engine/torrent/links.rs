@@ -121,7 +121,7 @@ impl Torrent {
         }
         if self.links.len() >= context.config.links_per_torrent {
             let boring = self.links.iter().find(|(_, peer)| {
-                !peer.we_want && !peer.wants_us && peer.linked_at + BORING_AFTER <= context.now
+                peer.wanted == 0 && !peer.wants_us && peer.linked_at + BORING_AFTER <= context.now
             });
             let Some((&boring, _)) = boring else { return Err(DisconnectReason::TooManyLinks) };
             self.drop_link(boring, DisconnectReason::TooManyLinks, context);
@@ -177,12 +177,11 @@ impl Torrent {
         }
         if let Some(dispersal) = &mut self.dispersal {
             dispersal.forget(link, context.rng);
-            let left: Vec<LinkId> = self.links.keys().copied().collect();
-            for other in left {
-                self.show_more(other, context);
-            }
+            self.show_all_more(context);
         }
         self.hungry.remove(&link);
+        self.resting.remove(&link);
+        self.held.remove(&link);
         self.by_peer.remove(&peer.key);
         if peer.wants_us {
             self.interested -= 1;

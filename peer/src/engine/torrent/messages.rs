@@ -106,11 +106,12 @@ impl Torrent {
         let Some(peer) = self.links.get_mut(&link) else { return };
         if is_missed {
             peer.wanted += 1;
-            let is_news = !std::mem::replace(&mut peer.we_want, true);
-            if is_news {
-                context.send(link, PeerMessage::Interested);
-            }
-            if is_news || self.hungry.contains(&link) {
+            if !peer.we_want {
+                self.resting.insert(link);
+                if self.picker.is_choosable(piece) || self.picker.may_rescue() {
+                    self.rouse(link, context);
+                }
+            } else if self.hungry.contains(&link) {
                 self.refill(link, context);
             }
         }

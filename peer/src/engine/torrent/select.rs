@@ -62,6 +62,7 @@ impl Torrent {
             let wanted = |piece: &PieceIndex| self.picker.wants(*piece) && !self.verified.get(*piece);
             peer.wanted = peer.has.iter_ones().filter(wanted).count() as u32;
             let is_wanted = peer.wanted > 0;
+            self.resting.remove(&link);
             if is_wanted != peer.we_want {
                 peer.we_want = is_wanted;
                 let message = if is_wanted { PeerMessage::Interested } else { PeerMessage::NotInterested };

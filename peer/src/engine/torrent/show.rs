@@ -76,6 +76,14 @@ impl Torrent {
         }
     }
 
+    /// Shows more to all that may take from us: something is free for them.
+    pub(super) fn show_all_more(&mut self, context: &mut Context<'_>) {
+        let links: Vec<LinkId> = self.links.keys().copied().collect();
+        for link in links {
+            self.show_more(link, context);
+        }
+    }
+
     /// Whether a peer was shown all that belongs to its turn, and somebody else waits.
     pub(super) fn is_shown_enough(&self, link: LinkId, context: &Context<'_>) -> bool {
         let shown_all = |peer: &Peer| peer.turn.is_shown_all(self.layout.piece_length());
@@ -84,10 +92,12 @@ impl Torrent {
             && self.links.get(&link).is_some_and(shown_all)
     }
 
-    /// Counts a peer that asks for `piece` as a copy of it.
+    /// Counts a peer that asks for `piece` as a copy of it. If it was refused that before, it is told that it may
+    /// have it now: it would not ask for the rest.
     pub(super) fn promise(&mut self, link: LinkId, piece: PieceIndex, context: &mut Context<'_>) {
-        if let Some(dispersal) = &mut self.dispersal {
-            dispersal.promise(link, piece, context.now, context.rng);
+        let Some(dispersal) = &mut self.dispersal else { return };
+        if dispersal.promise(link, piece, context.now, context.rng) {
+            context.send(link, PeerMessage::Have(piece));
         }
     }
 
@@ -121,10 +131,7 @@ impl Torrent {
         let Some(dispersal) = &mut self.dispersal else { return };
         if dispersal.on_have(link, piece, context.now, context.rng) {
             // Those who had all that was left for them may have more now.
-            let links: Vec<LinkId> = self.links.keys().copied().collect();
-            for link in links {
-                self.show_more(link, context);
-            }
+            self.show_all_more(context);
         }
     }
 }

@@ -59,8 +59,9 @@ impl Torrent {
             peer.turn.begin(context.now);
             context.choker.on_unchoked(peer.wants_us);
             context.timers.set_no_later(TimerName::Turns, peer.turn.ends_at(false));
-            context.send(link, PeerMessage::Unchoke);
+            // What it is shown comes first: who is unchoked and finds nothing to ask for gives its turn away.
             self.show_more(link, context);
+            context.send(link, PeerMessage::Unchoke);
         }
     }
 
@@ -71,16 +72,17 @@ impl Torrent {
             return;
         }
         let waiting = peer.uploads.take_all();
+        self.held.remove(&link);
         let (fast, wants_us) = (peer.traits.fast, peer.wants_us);
         if wants_us {
             self.await_turn(link, context);
         }
-        if let Some(dispersal) = &mut self.dispersal {
-            dispersal.on_choked(link, context.rng);
-        }
         context.send(link, PeerMessage::Choke);
         for block in waiting.into_iter().filter(|_| fast) {
             context.send(link, PeerMessage::Reject(block));
+        }
+        if self.dispersal.as_mut().is_some_and(|dispersal| dispersal.on_choked(link, context.rng)) {
+            self.show_all_more(context);
         }
         self.on_slot_free(context);
     }
@@ -108,7 +110,7 @@ impl Torrent {
 
     /// Whether a peer took more than twice what it gave, and more than everybody may have for nothing, while we
     /// miss something that it could give.
-    fn owes(&self, peer: &Peer) -> bool {
+    pub(super) fn owes(&self, peer: &Peer) -> bool {
         let credit = CREDIT_TURNS * Turn::length(self.layout.piece_length());
         !self.is_giving_only() && peer.up.total() > peer.down.total().saturating_mul(2).saturating_add(credit)
     }

@@ -21,8 +21,9 @@ impl Torrent {
         if !self.layout.contains(block) || block.length > context.config.request_length {
             return self.offend(link, Offence::BadRequest, context);
         }
+        let now = context.now;
         let is_for_others = peer.traits.fast
-            && self.dispersal.as_ref().is_some_and(|dispersal| !dispersal.allows(link, block.piece));
+            && self.dispersal.as_ref().is_some_and(|dispersal| !dispersal.allows(link, block.piece, now));
         if let Some(dispersal) = self.dispersal.as_mut().filter(|_| is_for_others) {
             dispersal.on_refused(link, block.piece, context.now);
         }
@@ -90,6 +91,8 @@ impl Torrent {
     fn hand_out(&mut self, link: LinkId, context: &mut Context<'_>) {
         loop {
             let is_over = self.is_turn_over(link, context);
+            let is_for_debtor = self.links.get(&link).is_some_and(|peer| self.owes(peer));
+            let is_contended = is_for_debtor && self.is_somebody_square_served();
             let Some(peer) = self.links.get_mut(&link) else { return };
             if is_over {
                 if !peer.uploads.has_handed() {
@@ -97,15 +100,39 @@ impl Torrent {
                 }
                 return;
             }
+            if is_contended && !self.ration.allows() {
+                self.held.insert(link);
+                return;
+            }
             let window_bytes = peer.upload_window_bytes(context.now, context.config);
             let Some(block) = peer.uploads.hand_out(window_bytes) else { break };
             peer.turn.on_handed(block);
+            match (is_for_debtor, is_contended) {
+                (false, _) => self.ration.earn(block.length),
+                (true, true) => self.ration.spend(block.length),
+                (true, false) => {}
+            }
             context.outputs.push_back(Output::SendBlock { link, block });
             if let Some(dispersal) = &mut self.dispersal {
                 dispersal.on_handed(link, block, context.now);
             }
         }
         self.show_more(link, context);
+    }
+
+    /// Goes on with those who owe, as far as others leave room for them.
+    pub fn serve_held(&mut self, context: &mut Context<'_>) {
+        if self.held.is_empty() || (!self.ration.allows() && self.is_somebody_square_served()) {
+            return;
+        }
+        for link in std::mem::take(&mut self.held) {
+            self.hand_out(link, context);
+        }
+    }
+
+    /// Whether somebody who does not owe is being given something.
+    fn is_somebody_square_served(&self) -> bool {
+        self.links.values().any(|peer| !peer.we_choke && peer.uploads.is_busy() && !self.owes(peer))
     }
 
     /// Nobody gets anything of `piece` any more.
