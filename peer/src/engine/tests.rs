@@ -1,6 +1,7 @@
 //! Whole swarms of engines, and single engines under hostile hands.
 
 mod blame;
+mod debt;
 mod hand;
 mod holders;
 mod host;

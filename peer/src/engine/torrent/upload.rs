@@ -120,19 +120,22 @@ impl Torrent {
         self.show_more(link, context);
     }
 
-    /// Goes on with those who owe, as far as others leave room for them.
+    /// Goes on with those who had to let others go first, if they need not any more.
     pub fn serve_held(&mut self, context: &mut Context<'_>) {
-        if self.held.is_empty() || (!self.ration.allows() && self.is_somebody_square_served()) {
+        if self.held.is_empty() {
             return;
         }
-        for link in std::mem::take(&mut self.held) {
+        let is_free = self.ration.allows() || !self.is_somebody_square_served();
+        let may_go = |link: &LinkId| is_free || self.links.get(link).is_none_or(|peer| !self.owes(peer));
+        for link in self.held.iter().copied().filter(may_go).collect::<Vec<_>>() {
+            self.held.remove(&link);
             self.hand_out(link, context);
         }
     }
 
-    /// Whether somebody who does not owe is being given something.
+    /// Whether blocks for somebody who does not owe are in the driver's hands.
     fn is_somebody_square_served(&self) -> bool {
-        self.links.values().any(|peer| !peer.we_choke && peer.uploads.is_busy() && !self.owes(peer))
+        self.links.values().any(|peer| peer.uploads.has_handed() && !self.owes(peer))
     }
 
     /// Nobody gets anything of `piece` any more.
