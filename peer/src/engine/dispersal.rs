@@ -77,6 +77,8 @@ struct Shown {
     kept: BTreeSet<PieceIndex>,
     /// It takes nothing of what is chosen for it.
     is_choosy: bool,
+    /// When the link came up.
+    linked_at: Moment,
     /// When it was last shown something, took something or told of something.
     moved_at: Moment,
 }
@@ -155,6 +157,7 @@ impl Dispersal {
             passes_on: false,
             kept: BTreeSet::new(),
             is_choosy: false,
+            linked_at: now,
             moved_at: now,
         };
         self.links.insert(link, shown);
@@ -163,6 +166,20 @@ impl Dispersal {
     /// Whether there is a link that lacks something.
     pub fn is_needed(&self) -> bool {
         self.links.values().any(|shown| !shown.has.is_full())
+    }
+
+    /// Links that may choose for themselves and cannot know of everything: those who took nothing of what was chosen
+    /// for them, and one that has been alone in lacking something for `patience`, as there is nobody whom it could
+    /// pass anything on to.
+    pub fn choosing(&self, now: Moment, patience: Duration) -> Vec<LinkId> {
+        let is_alone = self.links.values().filter(|shown| !shown.has.is_full()).count() == 1;
+        let may = |shown: &Shown| {
+            let is_left_alone = is_alone && !shown.has.is_full() && shown.linked_at + patience <= now;
+            (shown.is_choosy || is_left_alone) && !shown.unseen.is_empty()
+        };
+        let may_be_shown = |link: &LinkId, shown: &Shown| may(shown) && !self.is_kept_from(*link, now);
+        let choosing = self.links.iter().filter(|(link, shown)| may_be_shown(link, shown));
+        choosing.map(|(&link, _)| link).collect()
     }
 
     /// The link's peer told that it has `piece`. Whether it was the last that nobody had.
@@ -384,10 +401,11 @@ impl Dispersal {
         unmoved.map(|(&link, shown)| (link, shown.open_bytes)).collect()
     }
 
-    /// The link takes nothing of what is chosen for it: it may have what it likes from now on.
-    pub fn give_way(&mut self, link: LinkId) {
+    /// If the link takes nothing of what is chosen for it, and has not for `patience`, it may have what it likes
+    /// from now on.
+    pub fn give_way(&mut self, link: LinkId, now: Moment, patience: Duration) {
         if let Some(shown) = self.links.get_mut(&link) {
-            shown.is_choosy = true;
+            shown.is_choosy |= shown.moved_at + patience <= now;
         }
     }
 

@@ -56,6 +56,8 @@ pub struct Peer {
     pub we_want: bool,
     /// It told us that it is interested.
     pub wants_us: bool,
+    /// It told us so at least once.
+    pub ever_wanted_us: bool,
     /// Its turn to take from us.
     pub turn: Turn,
     /// A message other than the first has come or nothing may precede it: no bitfield is in order.
@@ -112,6 +114,7 @@ impl Peer {
             chokes_us: true,
             we_want: false,
             wants_us: false,
+            ever_wanted_us: false,
             turn: Turn::new(now),
             opened: false,
             heard_at: now,

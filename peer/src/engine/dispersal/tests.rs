@@ -224,3 +224,19 @@ fn a_turn_can_end_once_all_that_was_shown_is_handed_out() {
     hand(&mut dispersal, A, piece, seconds(0));
     assert!(dispersal.is_all_given(A) && dispersal.is_all_given(B));
 }
+
+#[test]
+fn who_is_alone_or_takes_nothing_of_what_is_chosen_chooses_for_itself() {
+    let (soon, patience) = (seconds(1), Duration::from_secs(1));
+    let mut dispersal = dispersal(4);
+    assert_eq!(dispersal.choosing(soon, patience), vec![], "two lack something");
+    dispersal.give_way(A, soon, Duration::from_secs(2));
+    assert_eq!(dispersal.choosing(soon, patience), vec![], "not for long");
+    dispersal.give_way(A, soon, patience);
+    assert_eq!(dispersal.choosing(soon, patience), vec![A]);
+    while dispersal.lure(A, soon, &mut rng()).is_some() {}
+    assert_eq!(dispersal.choosing(soon, patience), vec![], "it knows of everything");
+    dispersal.forget(A, &mut rng());
+    assert_eq!(dispersal.choosing(seconds(0), patience), vec![], "others may still come");
+    assert_eq!(dispersal.choosing(soon, patience), vec![B], "it is left alone");
+}

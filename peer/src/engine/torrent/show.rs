@@ -13,8 +13,13 @@ use super::Torrent;
 
 /// A peer that takes nothing of what it is shown for this long wants something else.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Pieces more that it is then shown, each time.
-const PIECES_FOR_THE_CHOOSY: usize = 4096;
+/// The same for a peer that has wanted nothing yet, and how long a peer has to be alone to choose for itself: a
+/// few round trips, and time for others to come.
+const PATIENCE_AT_FIRST: Duration = Duration::from_millis(500);
+/// Pieces that one who chooses for itself is shown each time.
+const PIECES_AT_ONCE: usize = 4096;
+/// Between two such times.
+const SHOW_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Torrent {
     /// What we say first.
@@ -33,7 +38,7 @@ impl Torrent {
         let Some(dispersal) = &mut self.dispersal else { return };
         dispersal.on_linked(link, context.now);
         self.lure(link, context);
-        context.timers.set_no_later(TimerName::Show, context.now + PATIENCE);
+        context.timers.set_no_later(TimerName::Show, context.now + PATIENCE_AT_FIRST);
     }
 
     /// Shows a peer that wants nothing of what it was shown one piece more.
@@ -101,28 +106,31 @@ impl Torrent {
         }
     }
 
-    /// Shows more to those who take nothing of what they were shown: they may want other files.
+    /// Shows more to those who take nothing of what they were shown, as they may want other files, and to one who
+    /// is alone, as it may want another order.
     pub fn on_show_timer(&mut self, context: &mut Context<'_>) {
+        let now = context.now;
         let Some(dispersal) = &mut self.dispersal else { return };
-        dispersal.write_off(context.now, context.rng);
-        for (link, open_bytes) in dispersal.unmoved(context.now, PATIENCE) {
+        dispersal.write_off(now, context.rng);
+        for (link, open_bytes) in dispersal.unmoved(now, PATIENCE_AT_FIRST) {
             let Some(peer) = self.links.get(&link) else { continue };
+            let patience = if peer.ever_wanted_us { PATIENCE } else { PATIENCE_AT_FIRST };
             if peer.wants_us && (peer.we_choke || peer.uploads.is_busy() || open_bytes == 0) {
                 // It waits for us.
                 self.show_more(link, context);
-                continue;
-            }
-            if let Some(dispersal) = &mut self.dispersal {
-                dispersal.give_way(link);
-            }
-            for _ in 0..PIECES_FOR_THE_CHOOSY {
-                if self.lure_once(link, context).is_none() {
-                    break;
-                }
+            } else if let Some(dispersal) = &mut self.dispersal {
+                dispersal.give_way(link, now, patience);
             }
         }
-        if self.dispersal.as_ref().is_some_and(Dispersal::is_needed) {
-            context.timers.set_no_later(TimerName::Show, context.now + PATIENCE);
+        let Some(dispersal) = self.dispersal.as_ref().filter(|dispersal| dispersal.is_needed()) else {
+            return;
+        };
+        let choosing = dispersal.choosing(now, PATIENCE_AT_FIRST);
+        let again = if choosing.is_empty() { PATIENCE } else { SHOW_INTERVAL };
+        context.timers.set_no_later(TimerName::Show, now + again);
+        for link in choosing {
+            let shown = (0..PIECES_AT_ONCE).map_while(|_| self.lure_once(link, context));
+            shown.for_each(drop);
         }
     }
 

@@ -20,6 +20,7 @@ impl Torrent {
         if std::mem::replace(&mut peer.wants_us, true) {
             return;
         }
+        peer.ever_wanted_us = true;
         self.interested += 1;
         if peer.we_choke {
             self.await_turn(link, context);
