@@ -263,8 +263,8 @@ pub struct GetArgs {
     ///
     /// A path may leave out the torrent's own folder, a folder stands for everything in it, and * and ? stand for
     /// any characters and for one, / included. Other files are not made. Where a v1 torrent lets files share a
-    /// piece, what comes along of a neighbour is kept in its .part file. The same command without --only fetches
-    /// the rest. Without it a magnet link may choose (so=); --only '*' is everything.
+    /// piece, what comes along of a neighbour is kept in its .part file, or is there if that is all of it. The same
+    /// command without --only fetches the rest. Without it a magnet link may choose (so=); --only '*' is everything.
     #[arg(long, value_name = "FILES")]
     pub only: Vec<FilePattern>,
     /// Fetch these files before everything else, named as for --only; may be repeated

@@ -22,7 +22,8 @@ pub struct Bar {
 
 impl Bar {
     pub(super) fn new(output: Output, bars: &MultiProgress, label: &str) -> Self {
-        let bar = bars.add(ProgressBar::new(0));
+        // Of nothing, everything would be done.
+        let bar = bars.add(ProgressBar::new(1));
         bar.set_style(Shape::Bar.style());
         let mut bar =
             Self { output, bar, shape: Shape::Bar, label: String::new(), last_plain_line: Instant::now() };
@@ -59,11 +60,12 @@ impl Bar {
         let mut parts: Vec<_> = details.iter().map(|detail| escape::line(detail).into_owned()).collect();
         parts.push(count);
         self.show(Shape::Bar);
-        self.bar.set_message(parts.join("  "));
+        // The message last: it is what draws all of it.
         self.bar.update(|state| {
             state.set_len(total.max(1));
             state.set_pos(if total == 0 { 1 } else { done });
         });
+        self.bar.set_message(parts.join("  "));
         self.note_now_and_then(|| {
             let percent = done.saturating_mul(100).checked_div(total).unwrap_or(100);
             format!("{percent} %, {}", parts.join(", "))

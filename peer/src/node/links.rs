@@ -21,6 +21,7 @@ use super::torrent::{Phase, TorrentState};
 use super::{NodeLoop, Work, unreached};
 use crate::engine::event::{Direction, Input, LinkId, PeerKey, PeerMessage, Source, TorrentId};
 use crate::handle::TorrentEvent;
+use crate::metrics::source_name;
 use crate::net::address::ip_of;
 use crate::net::discovery::{Discovered, Voice};
 use crate::net::holder::holder_of;
@@ -444,6 +445,7 @@ impl NodeLoop {
             state.known.entry(peer).or_insert_with(sighting).see(Source::Incoming, now);
         }
         let source = state.known.get(&peer).map_or(Source::Incoming, Sightings::found_by);
+        tracing::info!(peer = %id, by = source_name(source), "linked");
         state.tell(TorrentEvent::Linked { peer: id, source });
         let link = LinkId(self.number());
         let (torrent_parts, exchanges) = ((metainfo, store), self.handshake_id.exchanges_peers);
