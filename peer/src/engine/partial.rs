@@ -423,6 +423,11 @@ impl Partials {
         pieces
     }
 
+    /// Whether `piece` made no progress for `patience`.
+    pub fn is_idle(&self, piece: PieceIndex, now: Moment, patience: Duration) -> bool {
+        self.pieces.get(&piece).is_some_and(|partial| partial.progress_at + patience <= now)
+    }
+
     /// Opens what is outstanding of pieces without progress for `patience` to others, and takes pieces
     /// away from a sole giver that does not give.
     pub fn open_stalled(&mut self, now: Moment, patience: Duration) {

@@ -21,6 +21,8 @@ use super::selection::{Priority, Selection, Sequence};
 
 /// How long those who gave blocks of a bad piece are not asked for it again.
 const AVOID_GIVERS: Duration = Duration::from_secs(5);
+/// A piece without progress for this long is asked even of those who may give bad blocks.
+const SUSPECT_AFTER: Duration = Duration::from_secs(10);
 /// Blocks looked at in one search for something to ask a second peer for.
 const RESCUE_LOOKS: usize = 4096;
 
@@ -186,11 +188,6 @@ impl Picker {
     /// Whether every block of `piece` came and none was verified yet.
     pub fn is_complete(&self, piece: PieceIndex) -> bool {
         self.partials.missing(piece) == Some(0)
-    }
-
-    /// Whether `piece` is wanted and not begun.
-    pub fn is_choosable(&self, piece: PieceIndex) -> bool {
-        self.availability.is_choosable(piece)
     }
 
     /// Pieces that were begun and are not any more, or failed their check: who else may give them changed since
@@ -478,7 +475,8 @@ impl Picker {
 
     fn may_continue(&self, asker: &Asker<'_>, piece: PieceIndex, now: Moment) -> bool {
         let shared_with_it = match self.partials.sharing(piece) {
-            Some(Sharing::Shared) => !asker.suspect,
+            // Perhaps nobody else is left who has it.
+            Some(Sharing::Shared) => !asker.suspect || self.partials.is_idle(piece, now, SUSPECT_AFTER),
             Some(Sharing::Sole(None)) => true,
             Some(Sharing::Sole(Some(owner))) => owner == asker.peer,
             None => false,

@@ -1,8 +1,10 @@
 //! The requests of one remote that we granted: what waits and what is in the driver's hands.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use samara_proto::layout::{BlockRef, PieceIndex};
+use samara_proto::moment::Moment;
 
 /// How a request was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub struct Uploads {
     granted: u64,
     handed: u32,
     handed_bytes: u64,
+    /// When a block was last handed out or sent.
+    moved_at: Moment,
 }
 
 impl Uploads {
@@ -49,7 +53,7 @@ impl Uploads {
 
     /// The next block to hand to the driver, if fewer than `window_bytes` are in its hands. A block longer
     /// than the window goes alone.
-    pub fn hand_out(&mut self, window_bytes: u32) -> Option<BlockRef> {
+    pub fn hand_out(&mut self, window_bytes: u32, now: Moment) -> Option<BlockRef> {
         let (_, &block) = self.queue.first_key_value()?;
         let fits = self.handed_bytes + u64::from(block.length) <= u64::from(window_bytes);
         if self.handed > 0 && !fits {
@@ -57,12 +61,14 @@ impl Uploads {
         }
         self.cancel(block);
         self.handed += 1;
+        self.moved_at = now;
         self.handed_bytes += u64::from(block.length);
         Some(block)
     }
 
     /// The driver is done with `block`, sent or not.
-    pub fn on_done(&mut self, block: BlockRef) {
+    pub fn on_done(&mut self, block: BlockRef, now: Moment) {
+        self.moved_at = now;
         self.handed = self.handed.saturating_sub(1);
         self.handed_bytes = self.handed_bytes.saturating_sub(u64::from(block.length));
         if self.handed == 0 {
@@ -97,6 +103,11 @@ impl Uploads {
         self.handed > 0
     }
 
+    /// Whether something is in the driver's hands, and got on within `patience`.
+    pub fn is_moving(&self, now: Moment, patience: Duration) -> bool {
+        self.handed > 0 && self.moved_at + patience > now
+    }
+
     /// Whether anything waits or is in the driver's hands.
     pub fn is_busy(&self) -> bool {
         self.handed > 0 || !self.queue.is_empty()
@@ -122,11 +133,11 @@ mod tests {
         for piece in [3, 1, 2] {
             assert_eq!(uploads.grant(block(piece, 100), 10), Grant::Queued);
         }
-        assert_eq!(uploads.hand_out(200), Some(block(3, 100)));
-        assert_eq!(uploads.hand_out(200), Some(block(1, 100)));
-        assert_eq!(uploads.hand_out(200), None);
-        uploads.on_done(block(3, 100));
-        assert_eq!(uploads.hand_out(200), Some(block(2, 100)));
+        assert_eq!(uploads.hand_out(200, Moment::ZERO), Some(block(3, 100)));
+        assert_eq!(uploads.hand_out(200, Moment::ZERO), Some(block(1, 100)));
+        assert_eq!(uploads.hand_out(200, Moment::ZERO), None);
+        uploads.on_done(block(3, 100), Moment::ZERO);
+        assert_eq!(uploads.hand_out(200, Moment::ZERO), Some(block(2, 100)));
     }
 
     #[test]
@@ -134,10 +145,10 @@ mod tests {
         let mut uploads = Uploads::default();
         uploads.grant(block(1, 1000), 10);
         uploads.grant(block(2, 1), 10);
-        assert_eq!(uploads.hand_out(200), Some(block(1, 1000)));
-        assert_eq!(uploads.hand_out(200), None);
-        uploads.on_done(block(1, 1000));
-        assert_eq!(uploads.hand_out(200), Some(block(2, 1)));
+        assert_eq!(uploads.hand_out(200, Moment::ZERO), Some(block(1, 1000)));
+        assert_eq!(uploads.hand_out(200, Moment::ZERO), None);
+        uploads.on_done(block(1, 1000), Moment::ZERO);
+        assert_eq!(uploads.hand_out(200, Moment::ZERO), Some(block(2, 1)));
     }
 
     #[test]
@@ -146,7 +157,7 @@ mod tests {
         assert_eq!(uploads.grant(block(1, 10), 2), Grant::Queued);
         assert_eq!(uploads.grant(block(1, 10), 2), Grant::AlreadyQueued);
         assert_eq!(uploads.grant(block(2, 10), 2), Grant::Queued);
-        uploads.hand_out(100);
+        uploads.hand_out(100, Moment::ZERO);
         assert_eq!(uploads.grant(block(3, 10), 2), Grant::Full);
     }
 
@@ -160,6 +171,6 @@ mod tests {
         assert!(!uploads.cancel(block(1, 10)));
         assert_eq!(uploads.take_piece(PieceIndex(2)), vec![block(2, 10)]);
         assert_eq!(uploads.take_all(), vec![block(3, 10)]);
-        assert_eq!(uploads.hand_out(100), None);
+        assert_eq!(uploads.hand_out(100, Moment::ZERO), None);
     }
 }

@@ -1,5 +1,7 @@
 //! Who took much more than it gave waits for others, and not for ever.
 
+use std::time::Duration;
+
 use samara_proto::bitfield::Bitfield;
 use samara_proto::layout::PieceIndex;
 use samara_proto::limits::BLOCK_LENGTH;
@@ -45,7 +47,13 @@ fn owed() -> Hand {
     }
     assert_eq!(handed_to(LINK, &hear(&mut hand, LINK, request(0, 0))), 1);
     // What was saved for it is soon used up.
-    let waits = |piece| handed_to(DEBTOR, &hear(&mut hand, DEBTOR, request(piece, 0))) == 0;
+    let waits = |piece| {
+        let is_held = handed_to(DEBTOR, &hear(&mut hand, DEBTOR, request(piece, 0))) == 0;
+        if !is_held {
+            hand.tell(Input::BlockSent { link: DEBTOR, block: block(piece, 0) });
+        }
+        is_held
+    };
     assert!((0..12).any(waits), "others come first");
     hand
 }
@@ -75,4 +83,15 @@ fn nobody_owes_once_we_miss_nothing() {
         outputs.extend(hand.tell(Input::PieceChecked { torrent: TORRENT, piece, verdict: Verdict::Good }));
     }
     assert_eq!(handed_to(DEBTOR, &outputs), 1);
+}
+
+#[test]
+fn nobody_waits_for_who_takes_nothing_of_what_it_was_given() {
+    let mut hand = owed();
+    // Its turn ends, and it has the next.
+    for millis in [1500, 10] {
+        hand.now += Duration::from_millis(millis);
+        hand.tell(Input::Wake);
+    }
+    assert_eq!(handed_to(DEBTOR, &hear(&mut hand, DEBTOR, request(0, 1))), 1);
 }

@@ -97,3 +97,18 @@ fn a_first_seed_tells_who_was_refused_that_it_may_have_it_now() {
     assert!(is_told(&said, LINK, &PeerMessage::Have(PIECE)), "{said:?}");
     assert!(said.iter().any(|output| matches!(output, Output::SendBlock { .. })), "{said:?}");
 }
+
+#[test]
+fn who_comes_with_what_was_begun_before_is_asked_for_the_rest() {
+    let mut hand = Hand::leech();
+    hand.connect(LINK, 1, FAST);
+    hear(&mut hand, LINK, PeerMessage::Have(PIECE));
+    hand.say(PeerMessage::Unchoke);
+    hand.tell(Input::BlockReceived { link: LINK, block: block(PIECE.0, 0) });
+    hand.tell(Input::Disconnected { link: LINK });
+    hand.connect(OTHER, 2, FAST);
+    let said = hear(&mut hand, OTHER, PeerMessage::Have(PIECE));
+    assert!(is_told(&said, OTHER, &PeerMessage::Interested), "{said:?}");
+    let said = hear(&mut hand, OTHER, PeerMessage::Unchoke);
+    assert!(is_told(&said, OTHER, &PeerMessage::Request(block(PIECE.0, 16384))), "{said:?}");
+}

@@ -113,9 +113,9 @@ impl Torrent {
 
     /// Lets a peer of which there is nothing to ask give its slot to somebody else, unless there may soon be.
     fn rest(&mut self, link: LinkId, context: &mut Context<'_>) {
-        let may_double = self.may_double();
+        let may_soon = self.may_double();
         let Some(peer) = self.links.get_mut(&link) else { return };
-        if !peer.requests.is_empty() || peer.chokes_us || may_double || peer.is_held_back() {
+        if !peer.requests.is_empty() || peer.chokes_us || may_soon || peer.is_held_back() {
             return;
         }
         if std::mem::take(&mut peer.we_want) {
@@ -162,17 +162,30 @@ impl Torrent {
     fn rouse_resting(&mut self, context: &mut Context<'_>) {
         let returned = self.picker.take_returned();
         for link in self.resting.iter().copied().collect::<Vec<_>>() {
-            let Some(peer) = self.links.get(&link) else { continue };
-            let asker = Asker { only: None, ..asker(link, peer, 1, context.reputation) };
-            if self.may_double() || self.picker.has_something_for(&asker, &returned, context.now) {
-                self.rouse(link, context);
-            }
+            self.rouse_if_useful(link, &returned, context);
         }
     }
 
-    /// Whether a link that has nothing else to do may be asked for what others were asked for, or may soon.
+    /// Tells a peer of which nothing was left to ask if there is something again: pieces that are begun, or those
+    /// in `returned`.
+    pub(super) fn rouse_if_useful(
+        &mut self,
+        link: LinkId,
+        returned: &BTreeSet<PieceIndex>,
+        context: &mut Context<'_>,
+    ) {
+        let Some(peer) = self.links.get(&link) else { return };
+        let asker = Asker { only: None, ..asker(link, peer, 1, context.reputation) };
+        if self.may_double() || self.picker.has_something_for(&asker, returned, context.now) {
+            self.rouse(link, context);
+        }
+    }
+
+    /// Whether a link that has nothing else to do may be asked for what others were asked for, or may soon, or
+    /// nobody is asked for anything, so that nothing would wake us.
     fn may_double(&self) -> bool {
-        self.picker.may_rescue() || self.picker.is_at_limit()
+        let is_nobody_asked = || self.links.values().all(|peer| peer.requests.is_empty());
+        self.picker.may_rescue() || self.picker.is_at_limit() || is_nobody_asked()
     }
 
     /// The bytes of a block came.
@@ -284,7 +297,8 @@ impl Torrent {
         }
         // What nobody could be asked for a moment ago may be free now, or hopeless where it is.
         let is_judging = self.look_for_late_answers(context);
-        let again = !waiting.is_empty() || held_back || is_judging || self.picker.is_retrying();
+        let is_begun = self.picker.partials().open().next().is_some();
+        let again = !waiting.is_empty() || held_back || is_judging || is_begun || self.picker.is_retrying();
         self.freed |= again;
         again
     }

@@ -108,9 +108,7 @@ impl Torrent {
             peer.wanted += 1;
             if !peer.we_want {
                 self.resting.insert(link);
-                if self.picker.is_choosable(piece) || self.picker.may_rescue() {
-                    self.rouse(link, context);
-                }
+                self.rouse_if_useful(link, &[piece].into(), context);
             } else if self.hungry.contains(&link) {
                 self.refill(link, context);
             }

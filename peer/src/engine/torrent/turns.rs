@@ -8,6 +8,7 @@ use super::super::event::{LinkId, PeerMessage};
 use super::super::peer::Peer;
 use super::super::timers::TimerName;
 use super::super::turn::Turn;
+use super::upload::STUCK_AFTER;
 use super::{Aim, Torrent};
 
 /// Turns that everybody may have before it is asked what it gives.
@@ -130,6 +131,10 @@ impl Torrent {
             let peer = torrent.links.get(&link).filter(|peer| !peer.we_choke)?;
             Some(peer.turn.ends_at(peer.uploads.is_busy()))
         };
+        self.serve_held(context);
+        if !self.held.is_empty() {
+            context.timers.set_no_later(TimerName::Turns, context.now + STUCK_AFTER);
+        }
         let links: Vec<LinkId> = self.links.keys().copied().collect();
         for link in links {
             if !context.choker.is_wanted(context.config) {

@@ -1,5 +1,7 @@
 //! Answering the requests of others.
 
+use std::time::Duration;
+
 use samara_proto::layout::{BlockRef, PieceIndex};
 
 use super::super::context::Context;
@@ -7,9 +9,12 @@ use super::super::event::{LinkId, Offence, Output, PeerMessage};
 use super::super::timers::TimerName;
 use super::super::uploads::Grant;
 use super::Torrent;
+use samara_proto::moment::Moment;
 
 /// Refusals that one remote may provoke cost this much of its allowance, against 1 for a harmless message.
 const OVERFLOW_COST: u32 = 4;
+/// Nobody waits for a peer that has taken nothing of what it was given for this long.
+pub(super) const STUCK_AFTER: Duration = Duration::from_secs(1);
 
 impl Torrent {
     /// A peer asks for a block.
@@ -60,7 +65,7 @@ impl Torrent {
     /// The driver handed a block to the transport.
     pub fn on_block_sent(&mut self, link: LinkId, block: BlockRef, context: &mut Context<'_>) {
         let Some(peer) = self.links.get_mut(&link) else { return };
-        peer.uploads.on_done(block);
+        peer.uploads.on_done(block, context.now);
         peer.earn();
         peer.up.add(context.now, block.length);
         self.up.add(context.now, block.length);
@@ -79,7 +84,7 @@ impl Torrent {
     /// The driver could not read a block.
     pub fn on_block_unreadable(&mut self, link: LinkId, block: BlockRef, context: &mut Context<'_>) {
         let Some(peer) = self.links.get_mut(&link) else { return };
-        peer.uploads.on_done(block);
+        peer.uploads.on_done(block, context.now);
         if peer.traits.fast {
             context.send(link, PeerMessage::Reject(block));
         }
@@ -92,7 +97,7 @@ impl Torrent {
         loop {
             let is_over = self.is_turn_over(link, context);
             let is_for_debtor = self.links.get(&link).is_some_and(|peer| self.owes(peer));
-            let is_contended = is_for_debtor && self.is_somebody_square_served();
+            let is_contended = is_for_debtor && self.is_somebody_square_served(context.now);
             let Some(peer) = self.links.get_mut(&link) else { return };
             if is_over {
                 if !peer.uploads.has_handed() {
@@ -102,10 +107,11 @@ impl Torrent {
             }
             if is_contended && !self.ration.allows() {
                 self.held.insert(link);
+                context.timers.set_no_later(TimerName::Turns, context.now + STUCK_AFTER);
                 return;
             }
             let window_bytes = peer.upload_window_bytes(context.now, context.config);
-            let Some(block) = peer.uploads.hand_out(window_bytes) else { break };
+            let Some(block) = peer.uploads.hand_out(window_bytes, context.now) else { break };
             peer.turn.on_handed(block);
             match (is_for_debtor, is_contended) {
                 (false, _) => self.ration.earn(block.length),
@@ -125,7 +131,7 @@ impl Torrent {
         if self.held.is_empty() {
             return;
         }
-        let is_free = self.ration.allows() || !self.is_somebody_square_served();
+        let is_free = self.ration.allows() || !self.is_somebody_square_served(context.now);
         let may_go = |link: &LinkId| is_free || self.links.get(link).is_none_or(|peer| !self.owes(peer));
         for link in self.held.iter().copied().filter(may_go).collect::<Vec<_>>() {
             self.held.remove(&link);
@@ -133,9 +139,9 @@ impl Torrent {
         }
     }
 
-    /// Whether blocks for somebody who does not owe are in the driver's hands.
-    fn is_somebody_square_served(&self) -> bool {
-        self.links.values().any(|peer| peer.uploads.has_handed() && !self.owes(peer))
+    /// Whether blocks for somebody who does not owe are in the driver's hands, and are being taken.
+    fn is_somebody_square_served(&self, now: Moment) -> bool {
+        self.links.values().any(|peer| peer.uploads.is_moving(now, STUCK_AFTER) && !self.owes(peer))
     }
 
     /// Nobody gets anything of `piece` any more.
