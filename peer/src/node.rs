@@ -42,7 +42,7 @@ pub use identity::{IdentityError, NodeIdentity};
 use crate::disk::{DiskPool, OpenError, StoreError, StoreEvent};
 use crate::engine::Engine;
 use crate::engine::config::EngineConfig;
-use crate::engine::event::{Input, LinkId, Output, PeerKey, TorrentId, Verdict};
+use crate::engine::event::{DisconnectReason, Input, LinkId, Output, PeerKey, TorrentId, Verdict};
 use crate::handle::{Command, NodeConfig, TorrentEvent};
 use crate::net::address::{Reach, is_tcp, reach};
 use crate::net::behaviour::{Behaviour, BehaviourEvent};
@@ -354,12 +354,21 @@ impl NodeLoop {
             }
             Output::Judge { link, block } => self.judge(link, block),
             Output::Disconnect { link, reason } => {
-                tracing::debug!(link = link.0, ?reason, "disconnecting");
+                match reason {
+                    DisconnectReason::Offence(offence) => {
+                        tracing::info!(
+                            link = link.0,
+                            ?offence,
+                            "a peer misbehaved: it is left alone for a while"
+                        );
+                    }
+                    _ => tracing::debug!(link = link.0, ?reason, "disconnecting"),
+                }
                 self.drop_link(link)
             }
             Output::HolderBanned { holder, ban } => {
                 let (address, seconds) = (first_address(holder), ban.as_secs());
-                tracing::info!(%address, seconds, "several peers at this address gave corrupt pieces: it is banned");
+                tracing::warn!(%address, seconds, "several peers at this address gave corrupt pieces: it is banned");
                 None
             }
             Output::Completed { torrent } => {
