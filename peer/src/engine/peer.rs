@@ -27,6 +27,8 @@ const HINTS_MAX: usize = 64;
 /// How long a piece that a remote refused is not asked of it again: long enough for what it suffers from to
 /// pass, and short enough to wait for if nobody else has the piece.
 const REFUSAL_LASTS: Duration = Duration::from_secs(30);
+/// How long a remote that refuses everything is asked for nothing.
+const SPARED_FOR: Duration = Duration::from_secs(2);
 /// Control messages without effect that a remote may send at once beyond what its queue explains.
 const ALLOWANCE: u32 = 4096;
 /// Such messages that it may send each second for ever.
@@ -86,6 +88,8 @@ pub struct Peer {
     pub allowed: BTreeSet<PieceIndex>,
     /// Pieces it refused to give us since it last unchoked us, and when.
     pub refused: BTreeMap<PieceIndex, Moment>,
+    /// Until when it is asked for nothing, since it refused so much.
+    pub spared_until: Option<Moment>,
     /// Pieces it would rather send.
     pub suggested: VecDeque<PieceIndex>,
     /// The piece it was last asked for.
@@ -129,6 +133,7 @@ impl Peer {
             wasted_bytes: 0,
             allowed: BTreeSet::new(),
             refused: BTreeMap::new(),
+            spared_until: None,
             suggested: VecDeque::new(),
             current: None,
             rescue_at: now,
@@ -182,10 +187,22 @@ impl Peer {
         }
     }
 
-    /// It refused something of `piece`. False if it refused so much that it seems to give nothing.
-    pub fn refuse(&mut self, piece: PieceIndex, now: Moment) -> bool {
+    /// It refused something of `piece`. If it refused so much that it seems to give nothing, it is asked for nothing
+    /// for a while: to ask on and on would be a flood.
+    pub fn refuse(&mut self, piece: PieceIndex, now: Moment) {
         self.refused.insert(piece, now);
-        self.refused.len() <= HINTS_MAX
+        if self.refused.len() > HINTS_MAX {
+            self.refused.clear();
+            self.pipeline.snub();
+            self.spared_until = Some(now + SPARED_FOR);
+        }
+    }
+
+    /// It unchoked us: whatever it refused, it may give now.
+    pub fn on_unchoked(&mut self) {
+        self.chokes_us = false;
+        self.refused.clear();
+        self.spared_until = None;
     }
 
     /// It was told not to answer a request, which is in flight no more.
@@ -198,12 +215,13 @@ impl Peer {
 
     /// Whether there is something that it is not asked for because it refused it, or may still answer.
     pub fn is_held_back(&self) -> bool {
-        !self.refused.is_empty() || !self.cancelled.is_empty()
+        !self.refused.is_empty() || !self.cancelled.is_empty() || self.spared_until.is_some()
     }
 
     /// Forgets what has kept it from being asked for too long. Whether anything had.
     pub fn forgive(&mut self, now: Moment) -> bool {
         let was_held_back = self.is_held_back();
+        self.spared_until = self.spared_until.filter(|&until| until > now);
         self.refused.retain(|_, at| *at + REFUSAL_LASTS > now);
         self.cancelled.expire(now);
         was_held_back
@@ -252,7 +270,10 @@ mod tests {
             peer.suggest(PieceIndex(piece));
         }
         assert_eq!((peer.allowed.len(), peer.suggested.len()), (HINTS_MAX, HINTS_MAX));
-        assert!((0..HINTS_MAX as u32).all(|piece| peer.refuse(PieceIndex(piece), Moment::ZERO)));
-        assert!(!peer.refuse(PieceIndex(HINTS_MAX as u32), Moment::ZERO));
+        (0..HINTS_MAX as u32).for_each(|piece| peer.refuse(PieceIndex(piece), Moment::ZERO));
+        assert!(peer.refused.len() == HINTS_MAX && peer.spared_until.is_none());
+        peer.refuse(PieceIndex(HINTS_MAX as u32), Moment::ZERO);
+        assert!(peer.refused.is_empty() && peer.spared_until.is_some());
+        assert!(peer.forgive(Moment::ZERO + SPARED_FOR) && peer.spared_until.is_none());
     }
 }

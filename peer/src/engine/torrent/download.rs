@@ -34,6 +34,10 @@ impl Torrent {
             self.hungry.remove(&link);
             return;
         }
+        if peer.spared_until.is_some_and(|until| until > now) {
+            self.hungry.insert(link);
+            return;
+        }
         let target = peer.pipeline.target(now, context.config);
         let share = context.ahead.share(context.config.requested_bytes);
         let agreed = peer.traits.request_length.min(context.config.request_length);

@@ -41,8 +41,7 @@ impl Torrent {
             PeerMessage::Have(piece) => self.on_have(link, piece, context),
             PeerMessage::Choke => self.on_choke(link, context),
             PeerMessage::Unchoke => {
-                peer.chokes_us = false;
-                peer.refused.clear();
+                peer.on_unchoked();
                 self.refill(link, context);
             }
             PeerMessage::Interested => self.on_interested(link, context),
@@ -144,10 +143,7 @@ impl Torrent {
         }
         if was_asked {
             context.timers.set_no_later(TimerName::Requests, context.now + REQUESTS_INTERVAL);
-            if !peer.refuse(block.piece, context.now) {
-                peer.refused.clear();
-                peer.pipeline.snub();
-            }
+            peer.refuse(block.piece, context.now);
         }
         self.refill(link, context);
     }
