@@ -355,12 +355,8 @@ impl NodeLoop {
             Output::Judge { link, block } => self.judge(link, block),
             Output::Disconnect { link, reason } => {
                 match reason {
-                    DisconnectReason::Offence(offence) => {
-                        tracing::info!(
-                            link = link.0,
-                            ?offence,
-                            "a peer misbehaved: it is left alone for a while"
-                        );
+                    DisconnectReason::Offence(_) => {
+                        tracing::info!(link = link.0, ?reason, "disconnecting a peer that misbehaved");
                     }
                     _ => tracing::debug!(link = link.0, ?reason, "disconnecting"),
                 }
