@@ -1,14 +1,15 @@
 //! What each peer has been caught at, whichever torrent and link it happened on, and those who share its address.
 
 mod holders;
+mod memory;
 
-use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use samara_proto::moment::Moment;
 
 use super::event::{HolderKey, Offence, PeerKey};
 use holders::Holders;
+use memory::Memory;
 
 /// Peers remembered; the one whose first offence is longest ago is forgotten first.
 const RECORDS_MAX: usize = 4096;
@@ -30,20 +31,19 @@ struct Record {
 /// The memory of offences.
 #[derive(Clone, Debug, Default)]
 pub struct Reputation {
-    records: BTreeMap<PeerKey, Record>,
-    in_order: VecDeque<PeerKey>,
+    records: Memory<PeerKey, Record, RECORDS_MAX>,
     holders: Holders,
 }
 
 impl Reputation {
     /// What `peer` is banned for at `now`, if it is.
     pub fn ban(&self, peer: PeerKey, now: Moment) -> Option<Offence> {
-        self.records.get(&peer).filter(|record| record.banned_until > now).and_then(|record| record.last)
+        self.records.get(peer).filter(|record| record.banned_until > now).and_then(|record| record.last)
     }
 
     /// `peer` was caught. A corrupt piece bans it for good, anything else for a time.
     pub fn on_offence(&mut self, peer: PeerKey, offence: Offence, now: Moment) {
-        let record = self.record(peer);
+        let record = self.records.record(peer);
         record.last = Some(offence);
         let ban = match offence {
             Offence::CorruptPiece => LIFE,
@@ -66,31 +66,19 @@ impl Reputation {
 
     /// Whether `peer` gave part of a bad piece and has not proved itself since.
     pub fn is_suspect(&self, peer: PeerKey) -> bool {
-        self.records.get(&peer).is_some_and(|record| record.suspect)
+        self.records.get(peer).is_some_and(|record| record.suspect)
     }
 
     /// `peer` gave part of a bad piece, with others.
     pub fn suspect(&mut self, peer: PeerKey) {
-        self.record(peer).suspect = true;
+        self.records.record(peer).suspect = true;
     }
 
     /// `peer` gave a whole good piece alone.
     pub fn clear(&mut self, peer: PeerKey) {
-        if let Some(record) = self.records.get_mut(&peer) {
+        if let Some(record) = self.records.get_mut(peer) {
             record.suspect = false;
         }
-    }
-
-    fn record(&mut self, peer: PeerKey) -> &mut Record {
-        if !self.records.contains_key(&peer) {
-            if self.in_order.len() >= RECORDS_MAX
-                && let Some(oldest) = self.in_order.pop_front()
-            {
-                self.records.remove(&oldest);
-            }
-            self.in_order.push_back(peer);
-        }
-        self.records.entry(peer).or_default()
     }
 }
 
@@ -140,7 +128,7 @@ mod tests {
         for peer in 0..2 * RECORDS_MAX as u64 {
             reputation.suspect(PeerKey(peer));
         }
-        assert_eq!(reputation.records.len(), RECORDS_MAX);
+        assert_eq!(reputation.records.lengths(), (RECORDS_MAX, RECORDS_MAX));
         assert!(reputation.is_suspect(PeerKey(2 * RECORDS_MAX as u64 - 1)));
     }
 }

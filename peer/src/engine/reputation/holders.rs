@@ -1,11 +1,11 @@
 //! Whose addresses corrupt pieces came from: an identity costs nothing, an address does.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use samara_proto::moment::Moment;
 
 use super::super::event::{HolderKey, PeerKey};
+use super::memory::Memory;
 
 /// Different peers at one holder's addresses that give corrupt pieces before all who are there are refused: one may
 /// have a bad disk, and two may be a household's; nothing but corrupt pieces counts, as those who share an address
@@ -32,15 +32,14 @@ struct Record {
 /// The memory of where culprits were.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Holders {
-    records: BTreeMap<HolderKey, Record>,
-    in_order: VecDeque<HolderKey>,
+    records: Memory<HolderKey, Record, HOLDERS_MAX>,
 }
 
 impl Holders {
     /// `peer` gave a corrupt piece from an address of `holder`. Gives the time for which he is banned, if he is from
     /// now on.
     pub(super) fn on_culprit(&mut self, holder: HolderKey, peer: PeerKey, now: Moment) -> Option<Duration> {
-        let record = self.record(holder);
+        let record = self.records.record(holder);
         // What is found out now was given before the ban.
         if record.banned_until > now {
             return None;
@@ -59,19 +58,7 @@ impl Holders {
 
     /// Until when `holder` is banned, if that is later than `now`.
     pub(super) fn banned_until(&self, holder: HolderKey, now: Moment) -> Option<Moment> {
-        self.records.get(&holder).map(|record| record.banned_until).filter(|until| *until > now)
-    }
-
-    fn record(&mut self, holder: HolderKey) -> &mut Record {
-        if !self.records.contains_key(&holder) {
-            if self.in_order.len() >= HOLDERS_MAX
-                && let Some(oldest) = self.in_order.pop_front()
-            {
-                self.records.remove(&oldest);
-            }
-            self.in_order.push_back(holder);
-        }
-        self.records.entry(holder).or_default()
+        self.records.get(holder).map(|record| record.banned_until).filter(|until| *until > now)
     }
 }
 
@@ -128,8 +115,8 @@ mod tests {
         for holder in 0..2 * HOLDERS_MAX as u128 {
             holders.on_culprit(HolderKey(holder), PeerKey(1), hours(0));
         }
-        assert_eq!((holders.records.len(), holders.in_order.len()), (HOLDERS_MAX, HOLDERS_MAX));
-        let record = &holders.records[&HolderKey(2 * HOLDERS_MAX as u128 - 1)];
+        assert_eq!(holders.records.lengths(), (HOLDERS_MAX, HOLDERS_MAX));
+        let record = holders.records.get(HolderKey(2 * HOLDERS_MAX as u128 - 1)).unwrap();
         assert_eq!(record.culprits, [(PeerKey(1), hours(0))]);
     }
 }
