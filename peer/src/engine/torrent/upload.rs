@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use samara_proto::layout::{BlockRef, PieceIndex};
+use samara_proto::moment::Moment;
 
 use super::super::context::Context;
 use super::super::event::{LinkId, Offence, Output, PeerMessage};
 use super::super::timers::TimerName;
 use super::super::uploads::Grant;
 use super::Torrent;
-use samara_proto::moment::Moment;
 
 /// Refusals that one remote may provoke cost this much of its allowance, against 1 for a harmless message.
 const OVERFLOW_COST: u32 = 4;
