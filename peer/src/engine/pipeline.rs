@@ -16,8 +16,13 @@ const SLOW_FLOOR: u64 = 8 * BLOCK_LENGTH as u64;
 const FLOOR_SECONDS: u64 = 2;
 /// Requests need not be longer than this to keep their overhead below notice.
 const REQUEST_BLOCKS_MAX: u64 = 16;
-/// Requests that a full pipeline is divided into, so that it is refilled smoothly.
-const REQUESTS_PER_PIPELINE: u64 = 8;
+/// Requests that a full pipeline is divided into at least: one is on its way while the next is asked for.
+const REQUESTS_PER_PIPELINE: u64 = 2;
+/// A request asks for no more than the link gives within this time, so that what others might give sooner is not
+/// tied to it.
+const REQUEST_TIME: Duration = Duration::from_millis(400);
+/// The rate that a link has reached is forgotten by one in so many with every block.
+const FADE: u64 = 16;
 /// What a drained pipeline is assumed to deliver a second before anything is measured.
 const ASSUMED_RATE: u64 = 64 * 1024;
 
@@ -30,12 +35,20 @@ pub struct Pipeline {
     /// When a block last came, or the first request after an idle time was sent.
     progress_at: Moment,
     snubbed: bool,
+    /// The highest rate lately, in bytes a second: between two turns nothing comes, and says nothing of the link.
+    reached: u64,
 }
 
 impl Pipeline {
     /// The flow of a link that came up at `now`.
     pub fn new(now: Moment) -> Self {
-        Self { rate: Meter::new(now, RATE_WINDOW), base_delay: None, progress_at: now, snubbed: false }
+        Self {
+            rate: Meter::new(now, RATE_WINDOW),
+            base_delay: None,
+            progress_at: now,
+            snubbed: false,
+            reached: 0,
+        }
     }
 
     /// A request goes out on a link where nothing was in flight.
@@ -47,6 +60,7 @@ impl Pipeline {
     pub fn on_block(&mut self, now: Moment, bytes: u32, delay: Duration, alone: bool) {
         self.rate.add(now, bytes);
         self.progress_at = now;
+        self.reached = self.rate.rate(now).max(self.reached - self.reached / FADE);
         self.snubbed = false;
         // A request behind others waits for them: its delay says something only if it beats the record.
         self.base_delay = match self.base_delay {
@@ -95,7 +109,9 @@ impl Pipeline {
     /// How long one request should be if up to `agreed` bytes are answered: whole blocks.
     pub fn request_blocks(&self, target: u64, agreed: u32) -> u32 {
         let longest = u64::from(agreed / BLOCK_LENGTH).clamp(1, REQUEST_BLOCKS_MAX);
-        let fair = target / REQUESTS_PER_PIPELINE / u64::from(BLOCK_LENGTH);
+        let soon = u128::from(self.reached) * REQUEST_TIME.as_micros() / 1_000_000;
+        let soon = u64::try_from(soon).unwrap_or(u64::MAX);
+        let fair = soon.min(target / REQUESTS_PER_PIPELINE) / u64::from(BLOCK_LENGTH);
         // Bounded by `longest`, which is small.
         fair.clamp(1, longest) as u32
     }
@@ -126,6 +142,7 @@ mod tests {
     use super::*;
 
     const MIB: u64 = 1024 * 1024;
+    const SECOND: Duration = Duration::from_secs(1);
 
     fn at_millis(millis: u64) -> Moment {
         Moment::from_micros(millis * 1000)
@@ -167,11 +184,26 @@ mod tests {
 
     #[test]
     fn requests_grow_with_the_pipeline_up_to_what_was_agreed() {
-        let pipeline = Pipeline::new(at_millis(0));
-        assert_eq!(pipeline.request_blocks(MIB / 2, BLOCK_LENGTH), 1);
-        assert_eq!(pipeline.request_blocks(MIB / 2, 1024 * 1024), 4);
+        let pipeline = Pipeline { reached: 50 * MIB, ..Pipeline::new(at_millis(0)) };
+        assert_eq!(pipeline.request_blocks(MIB / 8, BLOCK_LENGTH), 1);
+        assert_eq!(pipeline.request_blocks(MIB / 8, 1024 * 1024), 4);
         assert_eq!(pipeline.request_blocks(16 * MIB, 1024 * 1024), 16);
         assert_eq!(pipeline.request_blocks(16 * MIB, 0), 1);
+    }
+
+    #[test]
+    fn a_slow_link_is_asked_for_little_at_a_time_and_remembered_over_a_pause() {
+        let mut pipeline = Pipeline::new(at_millis(0));
+        let one = u64::from(BLOCK_LENGTH);
+        assert_eq!(pipeline.request_blocks(MIB, 1024 * 1024), 1, "nothing is known");
+        (1..=50).for_each(|turn| pipeline.on_block(at_millis(turn * 20), BLOCK_LENGTH, SECOND, false));
+        // 50 blocks a second: 20 within the time of a request.
+        assert_eq!(pipeline.request_blocks(MIB, 1024 * 1024), REQUEST_BLOCKS_MAX as u32);
+        assert_eq!(pipeline.request_blocks(16 * one, 1024 * 1024), 8);
+        pipeline.on_block(at_millis(20_000), BLOCK_LENGTH, SECOND, false);
+        assert_eq!(pipeline.request_blocks(16 * one, 1024 * 1024), 8, "one block after a pause says little");
+        (21..80).for_each(|second| pipeline.on_block(at_millis(second * 1000), BLOCK_LENGTH, SECOND, false));
+        assert_eq!(pipeline.request_blocks(16 * one, 1024 * 1024), 1, "it is slow now");
     }
 
     #[test]
