@@ -261,6 +261,11 @@ impl Engine {
                     self.with(torrent, |torrent, context| torrent.on_show_timer(context));
                 }
             }
+            TimerName::News => {
+                for torrent in self.ids() {
+                    self.with(torrent, |torrent, context| torrent.tell_news(context));
+                }
+            }
             TimerName::Dial => {
                 for torrent in self.ids() {
                     self.dial(torrent);

@@ -91,6 +91,8 @@ pub struct Peer {
     pub spared_until: Option<Moment>,
     /// Pieces it would rather send.
     pub suggested: VecDeque<PieceIndex>,
+    /// Pieces of which it was not told yet that we have them.
+    pub untold: Vec<PieceIndex>,
     /// The piece it was last asked for.
     pub current: Option<PieceIndex>,
     /// When it may next be asked for what others were asked for.
@@ -134,6 +136,7 @@ impl Peer {
             refused: BTreeMap::new(),
             spared_until: None,
             suggested: VecDeque::new(),
+            untold: Vec::new(),
             current: None,
             rescue_at: now,
             allowance: ALLOWANCE,

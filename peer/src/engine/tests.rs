@@ -7,6 +7,7 @@ mod holders;
 mod host;
 mod hostile;
 mod hub;
+mod news;
 mod recovery;
 mod rest;
 mod selection;

@@ -15,10 +15,18 @@ pub enum TimerName {
     Turns,
     /// Somebody may want other pieces than those it was shown.
     Show,
+    /// Somebody was not told yet of pieces that we have.
+    News,
 }
 
-const NAMES: [TimerName; 5] =
-    [TimerName::FillSlots, TimerName::Dial, TimerName::Requests, TimerName::Turns, TimerName::Show];
+const NAMES: [TimerName; 6] = [
+    TimerName::FillSlots,
+    TimerName::Dial,
+    TimerName::Requests,
+    TimerName::Turns,
+    TimerName::Show,
+    TimerName::News,
+];
 
 /// One moment or none for each name.
 #[derive(Clone, Debug, Default)]

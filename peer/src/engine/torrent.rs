@@ -4,6 +4,7 @@ mod download;
 mod judge;
 mod links;
 mod messages;
+mod news;
 mod select;
 mod show;
 mod turns;
@@ -157,6 +158,7 @@ impl Torrent {
         }
         self.bytes_done -= u64::from(self.layout.content_size(piece));
         self.refuse_waiting(piece, context);
+        self.links.values_mut().for_each(|peer| peer.untold.retain(|untold| *untold != piece));
         if let Some(dispersal) = &mut self.dispersal {
             dispersal.on_lost(piece, context.rng);
         }
@@ -197,10 +199,7 @@ impl Torrent {
         self.close_cases(piece, &givers.peers, context);
         for (&link, peer) in &mut self.links {
             let has_it = peer.has.get(piece);
-            // A seed is told all the same: who gives decides better if it knows what is where.
-            if !has_it || peer.has.is_full() || peer.traits.upload_only {
-                context.send(link, PeerMessage::Have(piece));
-            }
+            news::tell(link, peer, piece, context);
             if has_it && is_wanted {
                 peer.wanted -= 1;
                 if peer.wanted == 0 {

@@ -52,6 +52,7 @@ impl Torrent {
 
     /// Everything that is wanted is here.
     pub(super) fn finish(&mut self, context: &mut Context<'_>) {
+        self.tell_news(context);
         context.outputs.push_back(Output::Completed { torrent: self.id });
         self.drop_idle_seeds(context);
     }

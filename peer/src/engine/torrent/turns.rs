@@ -9,7 +9,7 @@ use super::super::peer::Peer;
 use super::super::timers::TimerName;
 use super::super::turn::Turn;
 use super::upload::STUCK_AFTER;
-use super::{Aim, Torrent};
+use super::{Aim, Torrent, news};
 
 /// Turns that everybody may have before it is asked what it gives.
 const CREDIT_TURNS: u64 = 2;
@@ -42,6 +42,7 @@ impl Torrent {
             if peer.we_choke {
                 context.choker.on_waited_in_vain();
             }
+            news::tell_all(link, peer, context);
             self.choke(link, context);
             self.lure(link, context);
         }
