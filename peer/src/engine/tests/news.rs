@@ -47,7 +47,7 @@ fn told(outputs: &[Output]) -> Vec<(LinkId, u32)> {
 }
 
 fn later(hand: &mut Hand) -> Vec<(LinkId, u32)> {
-    hand.now = hand.now + A_WHILE;
+    hand.now += A_WHILE;
     told(&hand.tell(Input::Wake))
 }
 
