@@ -26,6 +26,7 @@ pub mod stats;
 pub mod timers;
 pub mod torrent;
 pub mod turn;
+pub mod uplink;
 pub mod uploads;
 
 use std::collections::{BTreeMap, VecDeque};

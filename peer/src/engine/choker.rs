@@ -13,6 +13,7 @@ use samara_proto::moment::Moment;
 use super::config::{EngineConfig, Order};
 use super::event::{LinkId, TorrentId};
 use super::rng::EngineRng;
+use super::uplink::Uplink;
 
 /// Between two fillings of free slots, so that many peers who come and go cost little.
 const FILL_INTERVAL: Duration = Duration::from_millis(5);
@@ -53,12 +54,14 @@ pub struct Choker {
     /// Links that want something and are choked.
     waiting: usize,
     filled_at: Option<Moment>,
+    /// What sizes the slots.
+    pub uplink: Uplink,
 }
 
 impl Choker {
     /// Whether a slot is free.
     pub fn has_room(&self, config: &EngineConfig) -> bool {
-        self.taken < config.upload_slots
+        self.taken < self.uplink.slots(config)
     }
 
     /// Whether somebody waits for a slot and none is free.
@@ -121,7 +124,7 @@ impl Choker {
             false => OWING_SLOTS.saturating_sub(owing),
         };
         let mut chosen = Vec::new();
-        for _ in self.taken..config.upload_slots {
+        for _ in self.taken..self.uplink.slots(config) {
             let may = |queue: &[(Rank, LinkId)]| {
                 queue.last().is_some_and(|((class, _), _)| *class != OWES || owing_left > 0)
             };

@@ -1,5 +1,6 @@
 //! What the engine may be told: every bound and pace, with the reason for its default.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use samara_proto::limits::{BLOCK_LENGTH, REQUEST_LENGTH};
@@ -31,9 +32,9 @@ pub struct EngineConfig {
     /// Candidates remembered for one torrent.
     pub candidates_per_torrent: usize,
 
-    /// Peers we upload to at once: enough for an uplink to be busy although some of them have nothing to ask
-    /// for, and few enough for each to have its piece soon.
-    pub upload_slots: usize,
+    /// Peers we upload to at once: fewest on a slow uplink, for each to have its piece soon, and most on a fast one,
+    /// which should be busy although some of them have nothing to ask for.
+    pub upload_slots: RangeInclusive<usize>,
     /// Whose turn it is next, of those who owe nothing.
     pub order: Order,
     /// Requests that one remote may have queued here: more than the number we announce to it, because a
@@ -67,7 +68,7 @@ pub struct EngineConfig {
     pub withdraw_after: Duration,
     /// A link that gives nothing for this long while we wait is ended.
     pub stalled_after: Duration,
-    /// A piece that makes no progress for this long is opened to others.
+    /// A piece that makes no progress for this long, and longer where little comes, is opened to others.
     pub help_after: Duration,
     /// Bytes of pieces begun and not yet verified, which bounds what an unclean stop can cost; a link that
     /// would be idle begins one piece more.
@@ -86,11 +87,11 @@ impl Default for EngineConfig {
             dialled_links_per_torrent: 50,
             dials: 16,
             candidates_per_torrent: 1000,
-            upload_slots: 16,
+            upload_slots: 4..=32,
             order: Order::Chance,
             request_queue: 1024,
             request_length: REQUEST_LENGTH,
-            upload_window_floor_bytes: 16 * BLOCK_LENGTH,
+            upload_window_floor_bytes: 4 * BLOCK_LENGTH,
             upload_window_ceiling_bytes: 128 * BLOCK_LENGTH,
             upload_window: Duration::from_millis(200),
             pipeline_floor_bytes: 16 * u64::from(BLOCK_LENGTH),

@@ -5,9 +5,12 @@ use std::time::Duration;
 use samara_proto::layout::{BlockRef, PieceIndex};
 use samara_proto::moment::Moment;
 
-/// A turn covers so many bytes, and at least a piece: long enough for its hand-over to cost nothing, short
-/// enough for what is new to get around. A piece is passed on as soon as it is whole, so turns end with one.
+/// A turn covers so many bytes: long enough for its hand-over to cost nothing, short enough for what is new to get
+/// around.
 const BYTES: u64 = 1024 * 1024;
+/// Fewer where a slot gives less within so many seconds, but at least a piece: that is passed on as soon as it is
+/// whole, so turns end with one.
+const SECONDS: u64 = 10;
 /// A turn lasts at least so long, on however fast a path.
 const TIME_MIN: Duration = Duration::from_millis(50);
 /// No turn lasts longer while others wait: who takes slowly, or not at all, holds no place for ever.
@@ -42,9 +45,10 @@ impl Turn {
         Self { since: now, handed: 0, shown: 0, piece: None, idle_since: now, is_unused: false, delay: None }
     }
 
-    /// How many bytes a turn covers.
-    pub fn length(piece_length: u32) -> u64 {
-        BYTES.max(u64::from(piece_length))
+    /// How many bytes a turn covers where a slot gives `rate` bytes a second, 0 if that is not known.
+    pub fn length(piece_length: u32, rate: u64) -> u64 {
+        let bytes = if rate == 0 { BYTES } else { BYTES.min(rate.saturating_mul(SECONDS)) };
+        bytes.max(u64::from(piece_length))
     }
 
     /// It waits since `now`.
@@ -86,15 +90,15 @@ impl Turn {
         self.idle_since = now;
     }
 
-    /// Whether it was shown as much as belongs to a turn.
-    pub fn is_shown_all(&self, piece_length: u32) -> bool {
-        self.shown >= Self::length(piece_length)
+    /// Whether it was shown as much as belongs to a turn of `length` bytes.
+    pub fn is_shown_all(&self, length: u64) -> bool {
+        self.shown >= length
     }
 
-    /// Whether it got what belongs to a turn, `next` being the piece of what it would get now.
-    pub fn is_used_up(&self, piece_length: u32, next: Option<PieceIndex>, now: Moment) -> bool {
+    /// Whether it got what belongs to a turn of `length` bytes, `next` being the piece of what it would get now.
+    pub fn is_used_up(&self, length: u64, next: Option<PieceIndex>, now: Moment) -> bool {
         let is_whole = next.is_none() || next != self.piece;
-        self.handed >= Self::length(piece_length) && is_whole && now.since(self.since) >= TIME_MIN
+        self.handed >= length && is_whole && now.since(self.since) >= TIME_MIN
     }
 
     /// When it ends if nothing happens any more, `is_busy` if blocks are asked for or being sent.
@@ -124,13 +128,22 @@ mod tests {
         let mut turn = Turn::new(at(0));
         turn.begin(at(100));
         (0..4).for_each(|piece| turn.on_handed(block(piece)));
-        assert!(!turn.is_used_up(PIECE, Some(PieceIndex(3)), at(1000)), "in the middle of a piece");
-        assert!(!turn.is_used_up(PIECE, Some(PieceIndex(4)), at(120)), "before its least time");
-        assert!(turn.is_used_up(PIECE, Some(PieceIndex(4)), at(1000)));
-        assert!(turn.is_used_up(PIECE, None, at(1000)));
-        assert!(!turn.is_used_up(8 * PIECE, Some(PieceIndex(4)), at(1000)), "pieces are longer");
+        let length = Turn::length(PIECE, 0);
+        assert!(!turn.is_used_up(length, Some(PieceIndex(3)), at(1000)), "in the middle of a piece");
+        assert!(!turn.is_used_up(length, Some(PieceIndex(4)), at(120)), "before its least time");
+        assert!(turn.is_used_up(length, Some(PieceIndex(4)), at(1000)));
+        assert!(turn.is_used_up(length, None, at(1000)));
         turn.begin(at(2000));
-        assert!(!turn.is_used_up(PIECE, None, at(3000)), "the next one starts at nothing");
+        assert!(!turn.is_used_up(length, None, at(3000)), "the next one starts at nothing");
+    }
+
+    #[test]
+    fn a_turn_is_shorter_on_a_slow_uplink_and_holds_a_piece_on_any() {
+        assert_eq!(Turn::length(PIECE, 0), BYTES);
+        assert_eq!(Turn::length(PIECE, 10_000_000), BYTES);
+        assert_eq!(Turn::length(PIECE, 50_000), 500_000);
+        assert_eq!(Turn::length(PIECE, 1000), u64::from(PIECE));
+        assert_eq!(Turn::length(8 * PIECE, 0), u64::from(8 * PIECE));
     }
 
     #[test]

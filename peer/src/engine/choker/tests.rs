@@ -6,8 +6,8 @@ fn seconds(seconds: u64) -> Moment {
     Moment::from_micros(seconds * 1_000_000)
 }
 
-fn config(upload_slots: usize) -> EngineConfig {
-    EngineConfig { upload_slots, ..EngineConfig::default() }
+fn config(slots: usize) -> EngineConfig {
+    EngineConfig { upload_slots: slots..=slots, ..EngineConfig::default() }
 }
 
 fn contender(link: u64) -> Contender {

@@ -135,7 +135,7 @@ fn who_gives_a_corrupt_piece_is_thrown_out_of_every_torrent() {
 
 #[test]
 fn a_newcomer_is_unchoked_at_once_while_a_slot_is_free_and_later_when_one_gets_free() {
-    let config = EngineConfig { upload_slots: 2, ..EngineConfig::default() };
+    let config = EngineConfig { upload_slots: 2..=2, ..EngineConfig::default() };
     let mut hub = Hub::new(config);
     let unchoked = |outputs: &[Output]| -> Vec<u64> {
         let unchoke = |output: &Output| match output {

@@ -145,7 +145,7 @@ fn a_corrupter_is_banned_and_nothing_bad_is_kept() {
 #[test]
 fn those_who_give_are_served_before_those_who_do_not() {
     let up = 2_000_000;
-    let silent = EngineConfig { upload_slots: 0, ..EngineConfig::default() };
+    let silent = EngineConfig { upload_slots: 0..=0, ..EngineConfig::default() };
     let mut specs = vec![HostSpec::seed(up)];
     specs.resize(9, HostSpec::leech(up));
     specs.resize(12, HostSpec { config: silent, ..HostSpec::leech(up) });

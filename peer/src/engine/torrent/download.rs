@@ -17,6 +17,8 @@ use samara_proto::moment::Moment;
 
 /// What is in flight over all links may take this long to come.
 const DOWNLINK_SECONDS: u64 = 3;
+/// A piece without progress is opened to others once all that is in flight should have come so many times.
+const HELP_AFTER_ALL: u64 = 4;
 /// Between two looks for requests that take too long.
 pub const REQUESTS_INTERVAL: Duration = Duration::from_secs(1);
 /// Asking a second peer must promise to be at least twice as fast, and by this much.
@@ -73,8 +75,19 @@ impl Torrent {
     fn downlink_room(&self, context: &Context<'_>) -> u64 {
         let bound =
             (self.down.rate(context.now) * DOWNLINK_SECONDS).max(context.config.in_flight_floor_bytes);
-        let in_flight: u64 = self.links.values().map(|peer| peer.requests.bytes()).sum();
-        bound.saturating_sub(in_flight)
+        bound.saturating_sub(self.in_flight())
+    }
+
+    fn in_flight(&self) -> u64 {
+        self.links.values().map(|peer| peer.requests.bytes()).sum()
+    }
+
+    /// How long a piece may make no progress: several times as long as all that is in flight should take. On slow links
+    /// one block is a long time coming.
+    fn help_after(&self, context: &Context<'_>) -> Duration {
+        let usual = (self.in_flight() * HELP_AFTER_ALL).checked_div(self.down.rate(context.now));
+        let usual = usual.map_or(Duration::ZERO, Duration::from_secs);
+        usual.min(context.config.withdraw_after).max(context.config.help_after)
     }
 
     /// A request that others were asked for, for a link that has nothing else to do. One at a time, and no
@@ -294,7 +307,7 @@ impl Torrent {
         for &link in &waiting {
             self.look_for_late(link, context);
         }
-        self.picker.open_stalled(context.now, context.config.help_after);
+        self.picker.open_stalled(context.now, self.help_after(context));
         let mut held_back = false;
         for peer in self.links.values_mut() {
             held_back |= peer.forgive(context.now);

@@ -11,8 +11,10 @@ use super::super::peer::Peer;
 use super::super::timers::TimerName;
 use super::Torrent;
 
-/// A peer that takes nothing of what it is shown for this long wants something else.
+/// A peer that takes nothing of what it is shown for this long, and for as long as a slot takes to give so many bytes,
+/// wants something else: what it asked for before may be on its way.
 const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE_BYTES: u64 = 512 * 1024;
 /// The same for a peer that has wanted nothing yet, and how long a peer has to be alone to choose for itself: a
 /// few round trips, and time for others to come.
 const PATIENCE_AT_FIRST: Duration = Duration::from_millis(500);
@@ -91,7 +93,8 @@ impl Torrent {
 
     /// Whether a peer was shown all that belongs to its turn, and somebody else waits.
     pub(super) fn is_shown_enough(&self, link: LinkId, context: &Context<'_>) -> bool {
-        let shown_all = |peer: &Peer| peer.turn.is_shown_all(self.layout.piece_length());
+        let length = self.turn_length(context);
+        let shown_all = |peer: &Peer| peer.turn.is_shown_all(length);
         context.choker.is_wanted(context.config)
             && self.dispersal.as_ref().is_some_and(Dispersal::is_needed)
             && self.links.get(&link).is_some_and(shown_all)
@@ -110,11 +113,12 @@ impl Torrent {
     /// is alone, as it may want another order.
     pub fn on_show_timer(&mut self, context: &mut Context<'_>) {
         let now = context.now;
+        let usual = patience(context.choker.uplink.slot_rate(context.config));
         let Some(dispersal) = &mut self.dispersal else { return };
         dispersal.write_off(now, context.rng);
         for (link, open_bytes) in dispersal.unmoved(now, PATIENCE_AT_FIRST) {
             let Some(peer) = self.links.get(&link) else { continue };
-            let patience = if peer.ever_wanted_us { PATIENCE } else { PATIENCE_AT_FIRST };
+            let patience = if peer.ever_wanted_us { usual } else { PATIENCE_AT_FIRST };
             if peer.wants_us && (peer.we_choke || peer.uploads.is_busy() || open_bytes == 0) {
                 // It waits for us.
                 self.show_more(link, context);
@@ -142,4 +146,9 @@ impl Torrent {
             self.show_all_more(context);
         }
     }
+}
+
+/// How long a peer may take nothing where a slot gives `rate` bytes a second, 0 if that is not known.
+fn patience(rate: u64) -> Duration {
+    PATIENCE_BYTES.checked_div(rate).map_or(PATIENCE, |seconds| PATIENCE.max(Duration::from_secs(seconds)))
 }

@@ -96,6 +96,11 @@ impl Torrent {
         context.timers.set_no_later(TimerName::FillSlots, context.choker.fill_at(context.now));
     }
 
+    /// How many bytes a turn covers.
+    pub(super) fn turn_length(&self, context: &Context<'_>) -> u64 {
+        Turn::length(self.layout.piece_length(), context.choker.uplink.slot_rate(context.config))
+    }
+
     /// Whether a link that could be given more has had its turn, and somebody else should have one.
     pub(super) fn is_turn_over(&self, link: LinkId, context: &Context<'_>) -> bool {
         let Some(peer) = self.links.get(&link).filter(|peer| !peer.we_choke) else { return false };
@@ -104,7 +109,7 @@ impl Torrent {
             Some(dispersal) => self.is_shown_enough(link, context) && dispersal.is_all_given(link),
             None => {
                 let next = peer.uploads.next_piece();
-                peer.turn.is_used_up(self.layout.piece_length(), next, context.now)
+                peer.turn.is_used_up(self.turn_length(context), next, context.now)
                     && (context.choker.is_wanted(context.config)
                         || (self.owes(peer) && self.is_somebody_square()))
             }
@@ -114,7 +119,7 @@ impl Torrent {
     /// Whether a peer took more than twice what it gave, and more than everybody may have for nothing, while we
     /// miss something that it could give.
     pub(super) fn owes(&self, peer: &Peer) -> bool {
-        let credit = CREDIT_TURNS * Turn::length(self.layout.piece_length());
+        let credit = CREDIT_TURNS * Turn::length(self.layout.piece_length(), 0);
         !self.is_giving_only() && peer.up.total() > peer.down.total().saturating_mul(2).saturating_add(credit)
     }
 

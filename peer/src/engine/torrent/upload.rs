@@ -69,6 +69,7 @@ impl Torrent {
         peer.earn();
         peer.up.add(context.now, block.length);
         self.up.add(context.now, block.length);
+        context.choker.uplink.on_sent(context.now, block.length);
         let is_dry = !peer.uploads.is_busy();
         if is_dry {
             peer.turn.on_dry(context.now);
