@@ -14,9 +14,11 @@ const FAILURES_MAX: usize = 16;
 /// Peers asked for the leaf hashes of one case, one after the other: proofs leave a liar nothing but silence, and
 /// so many silent ones in a row are no accident.
 const WITNESSES_MAX: usize = 4;
-/// A peer that has not answered by then is not waited for: it reads and hashes one piece, and the way there and
-/// back may be long.
+/// How long an answer may take that waits behind nothing: a peer reads and hashes one piece, and the way there and back
+/// may be long.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// The longest that an answer may take behind blocks that were asked for before.
+const PATIENCE_MAX: Duration = Duration::from_secs(30);
 
 /// Whether a peer may be asked for more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,13 +47,14 @@ pub struct Case {
     pub charge: Charge,
     /// Who was asked for the leaf hashes; the last is waited for, though any answer will do.
     pub asked: Vec<LinkId>,
-    since: Moment,
+    /// Until when.
+    due: Moment,
 }
 
 impl Case {
     /// A case in which nobody has been asked.
     pub fn new(charge: Charge, now: Moment) -> Self {
-        Self { charge, asked: Vec::new(), since: now }
+        Self { charge, asked: Vec::new(), due: now }
     }
 
     /// Whether one more may be asked.
@@ -87,10 +90,10 @@ impl Cases {
         self.open.is_empty()
     }
 
-    /// `link` is asked in a case.
-    pub fn ask(&mut self, block: BlockRef, mut case: Case, link: LinkId, now: Moment) {
+    /// `link` is asked in a case at `now`; what was asked of it before should take `queue` to come.
+    pub fn ask(&mut self, block: BlockRef, mut case: Case, link: LinkId, now: Moment, queue: Duration) {
         case.asked.push(link);
-        case.since = now;
+        case.due = now + (queue * 2).clamp(PATIENCE, PATIENCE_MAX);
         self.open.insert(block, case);
     }
 
@@ -119,7 +122,7 @@ impl Cases {
 
     /// Takes the cases out in which the answer takes too long.
     pub fn take_overdue(&mut self, now: Moment) -> Vec<(BlockRef, Case)> {
-        self.take_if(|_, case| case.since + PATIENCE <= now)
+        self.take_if(|_, case| case.due <= now)
     }
 
     /// Takes the cases out in which `link` is waited for.
@@ -151,9 +154,9 @@ mod tests {
     #[test]
     fn a_case_waits_for_the_last_who_was_asked_and_not_for_ever() {
         let mut cases = Cases::default();
-        cases.ask(block(1), Case::new(Charge::BadPiece, seconds(0)), A, seconds(0));
+        cases.ask(block(1), Case::new(Charge::BadPiece, seconds(0)), A, seconds(0), Duration::ZERO);
         let (_, case) = cases.take_waiting_for(A).pop().unwrap();
-        cases.ask(block(1), case, B, seconds(2));
+        cases.ask(block(1), case, B, seconds(2), Duration::ZERO);
         assert_eq!(cases.take_waiting_for(A), []);
         assert_eq!(cases.take_overdue(seconds(4)), []);
         let (found, case) = cases.take_overdue(seconds(5)).pop().unwrap();
@@ -161,11 +164,22 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_behind_blocks_may_take_longer_and_not_for_ever() {
+        for (queue, due) in [(1, 3), (5, 10), (3600, 30)] {
+            let mut cases = Cases::default();
+            let case = Case::new(Charge::BadPiece, seconds(0));
+            cases.ask(block(1), case, A, seconds(0), Duration::from_secs(queue));
+            assert_eq!(cases.take_overdue(seconds(due - 1)), []);
+            assert_eq!(cases.take_overdue(seconds(due)).len(), 1);
+        }
+    }
+
+    #[test]
     fn cases_and_those_asked_in_one_are_bounded() {
         let mut cases = Cases::default();
         for piece in 0..FAILURES_MAX as u32 {
             assert!(cases.has_room());
-            cases.ask(block(piece), Case::new(Charge::BadPiece, seconds(0)), A, seconds(0));
+            cases.ask(block(piece), Case::new(Charge::BadPiece, seconds(0)), A, seconds(0), Duration::ZERO);
         }
         assert!(!cases.has_room());
         assert_eq!(cases.take_piece(PieceIndex(3)).len(), 1);
@@ -173,7 +187,7 @@ mod tests {
         let mut case = Case::new(Charge::FirstOf(A), seconds(0));
         for link in 0..WITNESSES_MAX as u64 {
             assert!(case.may_ask());
-            cases.ask(block(3), case, LinkId(link), seconds(0));
+            cases.ask(block(3), case, LinkId(link), seconds(0), Duration::ZERO);
             case = cases.take(block(3)).unwrap();
         }
         assert!(!case.may_ask());

@@ -192,7 +192,9 @@ impl Torrent {
     }
 
     fn ask_witness(&mut self, block: BlockRef, case: Case, link: LinkId, context: &mut Context<'_>) {
-        self.cases.ask(block, case, link, context.now);
+        let queue =
+            self.links.get(&link).map(|peer| peer.pipeline.drain_time(context.now, peer.requests.bytes()));
+        self.cases.ask(block, case, link, context.now, queue.unwrap_or_default());
         context.outputs.push_back(Output::Judge { link, block });
         context.timers.set_no_later(TimerName::Requests, context.now + REQUESTS_INTERVAL);
     }
