@@ -91,7 +91,7 @@ impl Default for EngineConfig {
             order: Order::Chance,
             request_queue: 1024,
             request_length: REQUEST_LENGTH,
-            upload_window_floor_bytes: 4 * BLOCK_LENGTH,
+            upload_window_floor_bytes: 16 * BLOCK_LENGTH,
             upload_window_ceiling_bytes: 128 * BLOCK_LENGTH,
             upload_window: Duration::from_millis(200),
             pipeline_floor_bytes: 16 * u64::from(BLOCK_LENGTH),

@@ -60,6 +60,8 @@ pub struct Torrent {
     resting: BTreeSet<LinkId>,
     /// Something became free to be requested, by whoever is hungry.
     freed: bool,
+    /// Links that have a slot.
+    served: BTreeSet<LinkId>,
     /// Who owes and has a slot, but must let others have theirs first.
     held: BTreeSet<LinkId>,
     ration: Ration,
@@ -101,6 +103,7 @@ impl Torrent {
             hungry: BTreeSet::new(),
             resting: BTreeSet::new(),
             freed: false,
+            served: BTreeSet::new(),
             held: BTreeSet::new(),
             ration: Ration::default(),
             interested: 0,

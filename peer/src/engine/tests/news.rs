@@ -63,8 +63,19 @@ fn who_wants_nothing_hears_at_once_and_the_others_hear_of_several_pieces_togethe
 #[test]
 fn many_pieces_wait_for_no_more() {
     let mut hand = hand();
-    (0..3).for_each(|piece| assert_eq!(get(&mut hand, piece), [(OTHER, piece)]));
-    assert_eq!(get(&mut hand, 3), [(LINK, 0), (LINK, 1), (LINK, 2), (LINK, 3), (OTHER, 3)]);
+    (0..7).for_each(|piece| assert_eq!(get(&mut hand, piece), [(OTHER, piece)]));
+    let all = (0..8).map(|piece| (LINK, piece)).chain([(OTHER, 7)]);
+    assert_eq!(get(&mut hand, 7), all.collect::<Vec<_>>());
+}
+
+#[test]
+fn who_is_asked_for_something_hears_in_the_same_breath() {
+    let mut hand = hand();
+    get(&mut hand, 0);
+    hand.say(PeerMessage::Have(PieceIndex(20)));
+    let outputs = hand.say(PeerMessage::Unchoke);
+    assert_eq!(told(&outputs), [(LINK, 0)]);
+    assert!(matches!(outputs.last(), Some(Output::Send { message: PeerMessage::Request(_), .. })));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::super::peer::Peer;
 use super::super::picker::Asker;
 use super::super::reputation::Reputation;
 use super::super::timers::TimerName;
-use super::Torrent;
+use super::{Torrent, news};
 use samara_proto::moment::Moment;
 
 /// What is in flight over all links may take this long to come.
@@ -47,12 +47,18 @@ impl Torrent {
             Trial::First => (u64::from(BLOCK_LENGTH), 1),
             _ => (target, peer.pipeline.request_blocks(target.min(share), agreed)),
         };
-        let mut room = self.downlink_room(context);
+        // It is summed over all links, and many a block leaves no room for a request on its own.
+        let mut known_room = None;
         loop {
             let Some(peer) = self.links.get(&link) else { return };
             let share = context.ahead.share(context.config.requested_bytes);
             let is_idle = peer.requests.is_empty();
-            if !has_room(peer, target.min(share), max_blocks) || (room == 0 && !is_idle) {
+            if !has_room(peer, target.min(share), max_blocks) {
+                self.hungry.remove(&link);
+                return;
+            }
+            let room = known_room.unwrap_or_else(|| self.downlink_room(context));
+            if room == 0 && !is_idle {
                 self.hungry.remove(&link);
                 return;
             }
@@ -66,7 +72,7 @@ impl Torrent {
                 return;
             };
             self.request(link, block, context);
-            room = room.saturating_sub(u64::from(block.length));
+            known_room = Some(room.saturating_sub(u64::from(block.length)));
         }
     }
 
@@ -160,6 +166,8 @@ impl Torrent {
         peer.current = Some(block.piece);
         peer.requests.insert(block, context.now, context.ahead);
         context.timers.set_no_later(TimerName::Requests, context.now + REQUESTS_INTERVAL);
+        // One packet takes both.
+        news::tell_all(link, peer, context);
         context.send(link, PeerMessage::Request(block));
     }
 

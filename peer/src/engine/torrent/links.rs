@@ -181,6 +181,7 @@ impl Torrent {
         }
         self.hungry.remove(&link);
         self.resting.remove(&link);
+        self.served.remove(&link);
         self.held.remove(&link);
         self.by_peer.remove(&peer.key);
         if peer.wants_us {

@@ -16,7 +16,7 @@ use super::Torrent;
 /// The longest that news waits for more: little beside the time that a piece takes from peer to peer.
 const WAIT: Duration = Duration::from_millis(100);
 /// So many pieces wait for no more: on fast links they come in a moment.
-const TOGETHER: usize = 4;
+const TOGETHER: usize = 8;
 
 /// Tells a peer that we have `piece`, now or soon.
 pub(super) fn tell(link: LinkId, peer: &mut Peer, piece: PieceIndex, context: &mut Context<'_>) {

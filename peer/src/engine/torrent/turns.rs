@@ -60,6 +60,7 @@ impl Torrent {
         let Some(peer) = self.links.get_mut(&link) else { return };
         if std::mem::replace(&mut peer.we_choke, false) {
             peer.turn.begin(context.now);
+            self.served.insert(link);
             context.choker.on_unchoked(peer.wants_us);
             context.timers.set_no_later(TimerName::Turns, peer.turn.ends_at(false));
             // What it is shown comes first: who is unchoked and finds nothing to ask for gives its turn away.
@@ -75,6 +76,7 @@ impl Torrent {
             return;
         }
         let waiting = peer.uploads.take_all();
+        self.served.remove(&link);
         self.held.remove(&link);
         let (fast, wants_us) = (peer.traits.fast, peer.wants_us);
         if wants_us {
@@ -133,23 +135,20 @@ impl Torrent {
 
     /// Ends turns that are not used or last too long, and asks to be woken for the next.
     pub fn on_turns_timer(&mut self, context: &mut Context<'_>) {
-        let ends_at = |torrent: &Self, link| {
-            let peer = torrent.links.get(&link).filter(|peer| !peer.we_choke)?;
-            Some(peer.turn.ends_at(peer.uploads.is_busy()))
-        };
         self.serve_held(context);
         if !self.held.is_empty() {
             context.timers.set_no_later(TimerName::Turns, context.now + STUCK_AFTER);
         }
-        let links: Vec<LinkId> = self.links.keys().copied().collect();
-        for link in links {
+        for link in self.served.clone() {
             if !context.choker.is_wanted(context.config) {
                 return;
             }
-            match ends_at(self, link) {
-                Some(at) if at <= context.now => self.choke(link, context),
-                Some(at) => context.timers.set_no_later(TimerName::Turns, at),
-                None => {}
+            let Some(peer) = self.links.get(&link) else { continue };
+            let at = peer.turn.ends_at(peer.uploads.is_busy());
+            if at <= context.now {
+                self.choke(link, context);
+            } else {
+                context.timers.set_no_later(TimerName::Turns, at);
             }
         }
     }
