@@ -1,5 +1,6 @@
 //! Runs swarms in virtual time: `cargo run --release -p samara-tests --bin sim -- --scenario NAME | --list`.
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -12,6 +13,10 @@ use samara_tests::sim::report::Report;
 use samara_tests::sim::scenario::{ALL, Scenario};
 use samara_tests::sim::{REGRESSIONS, matrix, pace, peek};
 use serde_json::json;
+
+/// Worlds are many small things, and this is faster with them than the system's.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Run swarms of production engines in virtual time
 #[derive(Parser)]
@@ -49,18 +54,26 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    match run(&Cli::parse(), &mut io::stdout().lock()) {
+        Ok(code) => code,
+        // Whoever read it has enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => fail(&format!("cannot print: {error}")),
+    }
+}
+
+fn run(cli: &Cli, out: &mut impl Write) -> io::Result<ExitCode> {
     if cli.list {
         for scenario in ALL {
-            println!("{:<18} {}", scenario.name, scenario.about);
+            writeln!(out, "{:<18} {}", scenario.name, scenario.about)?;
         }
-        return ExitCode::SUCCESS;
+        return Ok(ExitCode::SUCCESS);
     }
     if let Some(files) = &cli.compare {
-        return compare(&files[0], &files[1]);
+        return compare(out, &files[0], &files[1]);
     }
     if cli.matrix {
-        return measure(cli.runs.unwrap_or(5), cli.json);
+        return measure(out, cli.runs.unwrap_or(5), cli.json);
     }
     let runs: Vec<(&Scenario, Params)> = match cli.scenario {
         Some(scenario) => {
@@ -70,64 +83,62 @@ fn main() -> ExitCode {
         }
         None => match runs_in(REGRESSIONS) {
             Ok(runs) => runs,
-            Err(what) => return fail(&what),
+            Err(what) => return Ok(fail(&what)),
         },
     };
     if let Some(seconds) = cli.peek {
         let at = Duration::try_from_secs_f64(seconds).unwrap_or_default();
         for (scenario, params) in runs {
-            print!("{}", peek::at(&(scenario.plan)(&params), at));
+            write!(out, "{}", peek::at(&(scenario.plan)(&params), at))?;
         }
-        return ExitCode::SUCCESS;
+        return Ok(ExitCode::SUCCESS);
     }
     if let Some(seconds) = cli.pace {
         let step = Duration::try_from_secs_f64(seconds).unwrap_or_default().max(Duration::from_millis(1));
         for (scenario, params) in runs {
-            print!("{}", pace::of(&(scenario.plan)(&params), step));
+            write!(out, "{}", pace::of(&(scenario.plan)(&params), step))?;
         }
-        return ExitCode::SUCCESS;
+        return Ok(ExitCode::SUCCESS);
     }
     let mut is_good = true;
     for (scenario, params) in runs {
         let since = Instant::now();
         let report = scenario.run(&params);
         is_good &= report.is_good();
-        tell(&cli, &report, since.elapsed());
+        tell(out, cli.json, &report, since.elapsed())?;
         if let Some(violation) = &report.violation {
             eprintln!("{violation}\nagain: {}", replay(scenario, &params));
         }
     }
-    if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn compare(old: &Path, new: &Path) -> ExitCode {
+fn compare(out: &mut impl Write, old: &Path, new: &Path) -> io::Result<ExitCode> {
     let read = |file: &Path| {
         std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))
     };
     match read(old).and_then(|old| table(&old, &read(new)?)) {
         Ok(table) => {
-            print!("{table}");
-            ExitCode::SUCCESS
+            write!(out, "{table}")?;
+            Ok(ExitCode::SUCCESS)
         }
-        Err(what) => fail(&what),
+        Err(what) => Ok(fail(&what)),
     }
 }
 
-fn measure(runs: u64, json: bool) -> ExitCode {
+fn measure(out: &mut impl Write, runs: u64, json: bool) -> io::Result<ExitCode> {
     let rows = matrix::run(runs, &|scenario, params| {
         eprintln!("{} with {} leeches, seed {}", scenario.name, params.leeches, params.rng_seed);
     });
     if json {
         for row in &rows {
-            println!(
-                "{}",
-                json!({ "what": row.what, "target": row.target, "measured": row.measured, "met": row.is_met })
-            );
+            let row = json!({ "what": row.what, "target": row.target, "measured": row.measured, "met": row.is_met });
+            writeln!(out, "{row}")?;
         }
     } else {
-        print!("{}", matrix::markdown(&rows));
+        write!(out, "{}", matrix::markdown(&rows))?;
     }
-    if rows.iter().all(|row| row.is_met) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Ok(if rows.iter().all(|row| row.is_met) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn fail(what: &str) -> ExitCode {
@@ -135,12 +146,12 @@ fn fail(what: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn tell(cli: &Cli, report: &Report, took: Duration) {
-    if cli.json {
-        println!("{}", report.json());
-        return;
+fn tell(out: &mut impl Write, json: bool, report: &Report, took: Duration) -> io::Result<()> {
+    if json {
+        return writeln!(out, "{}", report.json());
     }
-    println!(
+    writeln!(
+        out,
         "{} with {} leeches, seed {}: {:.2} s of at least {:.2} s, efficiency {:.3}; the seed gave {:.3} F, \
          duplicates {:.4} F, control {:.4} F; trace {:016x}; ran for {:.1} s, {:.1} million facts",
         report.scenario,
@@ -155,9 +166,10 @@ fn tell(cli: &Cli, report: &Report, took: Duration) {
         report.trace_hash,
         took.as_secs_f64(),
         report.facts as f64 / 1e6,
-    );
+    )?;
     for class in &report.classes {
-        println!(
+        writeln!(
+            out,
             "  {:<12} {:>5}: mean {:.2} s, last {:.2} s, bound {:.2} s, gave {:.3} F",
             class.class,
             class.count,
@@ -165,9 +177,10 @@ fn tell(cli: &Cli, report: &Report, took: Duration) {
             class.last_seconds,
             class.bound_seconds,
             class.given_ratio
-        );
+        )?;
     }
     for (what, value) in &report.extra {
-        println!("  {what}: {value:.4}");
+        writeln!(out, "  {what}: {value:.4}")?;
     }
+    Ok(())
 }

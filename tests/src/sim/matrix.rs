@@ -1,11 +1,15 @@
 //! The targets that the simulator answers for, each with what was measured: the table in the README.
 
+use std::num::NonZero;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
 use super::plan::Params;
 use super::report::{Report, mean};
 use super::scenario::Scenario;
 
 /// A worker's ear: told before every run which it is.
-pub type Tell<'a> = &'a dyn Fn(&Scenario, &Params);
+pub type Tell<'a> = &'a (dyn Fn(&Scenario, &Params) + Sync);
 
 /// One target and what was measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,17 +31,41 @@ struct Runs {
 }
 
 impl Runs {
+    /// As many runs beside each other as the machine has cores.
     fn of(name: &str, leeches: Option<u32>, count: u64, tell: Tell<'_>) -> Self {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        Self::beside(cores, name, leeches, count, tell)
+    }
+
+    /// One run after the other: what they cost is of interest.
+    fn alone(name: &str, leeches: Option<u32>, count: u64, tell: Tell<'_>) -> Self {
+        Self::beside(1, name, leeches, count, tell)
+    }
+
+    fn beside(threads: usize, name: &str, leeches: Option<u32>, count: u64, tell: Tell<'_>) -> Self {
         let scenario = Scenario::named(name).expect("the matrix names scenarios of the table");
-        let (mut reports, mut took) = (Vec::new(), Vec::new());
-        for rng_seed in 1..=count {
-            let mut params = Params { rng_seed, ..(scenario.defaults)() };
-            params.leeches = leeches.unwrap_or(params.leeches);
-            tell(scenario, &params);
-            let since = core_seconds();
-            reports.push(scenario.run(&params));
-            took.push(core_seconds() - since);
-        }
+        let next = AtomicU64::new(1);
+        let work = || {
+            let mut done = Vec::new();
+            loop {
+                let rng_seed = next.fetch_add(1, Ordering::Relaxed);
+                if rng_seed > count {
+                    return done;
+                }
+                let mut params = Params { rng_seed, ..(scenario.defaults)() };
+                params.leeches = leeches.unwrap_or(params.leeches);
+                tell(scenario, &params);
+                let since = core_seconds();
+                let report = scenario.run(&params);
+                done.push((rng_seed, report, core_seconds() - since));
+            }
+        };
+        let mut done: Vec<(u64, Report, f64)> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            threads.into_iter().flat_map(|thread| thread.join().expect("no run panics")).collect()
+        });
+        done.sort_unstable_by_key(|(rng_seed, ..)| *rng_seed);
+        let (reports, took) = done.into_iter().map(|(_, report, took)| (report, took)).unzip();
         Self { reports, took }
     }
 
@@ -89,7 +117,7 @@ pub fn run(runs: u64, tell: Tell<'_>) -> Vec<Row> {
 fn crowds(runs: u64, tell: Tell<'_>) -> Vec<Row> {
     let eight = Runs::of("flash-crowd", Some(8), runs, tell);
     let many = Runs::of("flash-crowd", Some(64), runs, tell);
-    let hundreds = Runs::of("flash-crowd", Some(300), runs, tell);
+    let hundreds = Runs::alone("flash-crowd", Some(300), runs, tell);
     let thousand = Runs::of("thousand", None, runs, tell);
     let all = [&eight, &many, &hundreds, &thousand];
     let worst = |figure: fn(&Report) -> f64| all.iter().map(|runs| runs.mean(figure)).fold(0.0, f64::max);
