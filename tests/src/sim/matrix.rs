@@ -157,11 +157,18 @@ fn crowds(runs: u64, tell: Tell<'_>) -> Vec<Row> {
 fn others(runs: u64, tell: Tell<'_>) -> Vec<Row> {
     let slow = Runs::of("slow-seed", None, runs, tell);
     let two = Runs::of("two-peers", None, runs, tell);
+    let home = Runs::of("home-links", None, runs, tell);
     let mixed = Runs::of("mixed-links", None, runs, tell);
     let leaves = Runs::of("seed-leaves", None, runs, tell);
     vec![
         slow.at_least("slow seed, N = 8", "η ≥ 0.94", 0.94, slow.mean(Report::efficiency)),
         two.at_least("N = 2", "η ≥ 0.92", 0.92, two.mean(Report::efficiency)),
+        home.at_least(
+            "home links, 2 up and 8 Mbit/s down, N = 30",
+            "η ≥ 0.90",
+            0.90,
+            home.mean(Report::efficiency),
+        ),
         mixed.at_least("mixed links 1:4:16", "η ≥ 0.80", 0.80, mixed.mean(Report::efficiency)),
         mixed.at_least(
             "mixed links, worst class's own bound / time",

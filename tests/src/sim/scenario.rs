@@ -50,6 +50,13 @@ pub const ALL: &[Scenario] = &[
         nothing,
     ),
     scenario(
+        "home-links",
+        "a flash crowd whose uplinks are slow, and slower than its downlinks",
+        crowds::home_links,
+        crowds::flash,
+        nothing,
+    ),
+    scenario(
         "mixed-links",
         "three classes of links, 1:4:16",
         crowds::mixed_params,

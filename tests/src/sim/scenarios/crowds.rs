@@ -36,6 +36,19 @@ pub fn thousand() -> Params {
     Params { leeches: 1000, ..Params::default() }
 }
 
+/// Uplinks as homes have them: slow, and a quarter of the downlinks.
+pub fn home_links() -> Params {
+    Params {
+        leeches: 30,
+        pieces: 512,
+        piece_length: 65536,
+        seed_up: 2.0,
+        up: 2.0,
+        down: 8.0,
+        ..Params::default()
+    }
+}
+
 /// Links of 5, 20 and 80 Mbit/s.
 pub fn mixed_params() -> Params {
     Params { leeches: 24, seed_up: 80.0, up: 80.0, down: 80.0, ..Params::default() }
