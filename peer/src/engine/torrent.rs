@@ -2,6 +2,7 @@
 
 mod download;
 mod judge;
+mod late;
 mod links;
 mod messages;
 mod news;
@@ -10,7 +11,7 @@ mod show;
 mod turns;
 mod upload;
 
-pub use download::REQUESTS_INTERVAL;
+pub use late::REQUESTS_INTERVAL;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,9 +1,11 @@
 //! Asking for blocks and taking them.
 
-use samara_proto::layout::{BlockRef, PieceIndex};
-use samara_proto::limits::BLOCK_LENGTH;
 use std::collections::BTreeSet;
 use std::time::Duration;
+
+use samara_proto::layout::{BlockRef, PieceIndex};
+use samara_proto::limits::BLOCK_LENGTH;
+use samara_proto::moment::Moment;
 
 use super::super::blame::Trial;
 use super::super::context::Context;
@@ -12,15 +14,10 @@ use super::super::peer::Peer;
 use super::super::picker::Asker;
 use super::super::reputation::Reputation;
 use super::super::timers::TimerName;
-use super::{Torrent, news};
-use samara_proto::moment::Moment;
+use super::{REQUESTS_INTERVAL, Torrent, news};
 
 /// What is in flight over all links may take this long to come.
 const DOWNLINK_SECONDS: u64 = 3;
-/// A piece without progress is opened to others once all that is in flight should have come so many times.
-const HELP_AFTER_ALL: u64 = 4;
-/// Between two looks for requests that take too long.
-pub const REQUESTS_INTERVAL: Duration = Duration::from_secs(1);
 /// Asking a second peer must promise to be at least twice as fast, and by this much.
 const RESCUE_MARGIN: Duration = Duration::from_millis(500);
 /// Between two searches of one link for something to ask although others were asked.
@@ -84,16 +81,8 @@ impl Torrent {
         bound.saturating_sub(self.in_flight())
     }
 
-    fn in_flight(&self) -> u64 {
+    pub(super) fn in_flight(&self) -> u64 {
         self.links.values().map(|peer| peer.requests.bytes()).sum()
-    }
-
-    /// How long a piece may make no progress: several times as long as all that is in flight should take. On slow links
-    /// one block is a long time coming.
-    fn help_after(&self, context: &Context<'_>) -> Duration {
-        let usual = (self.in_flight() * HELP_AFTER_ALL).checked_div(self.down.rate(context.now));
-        let usual = usual.map_or(Duration::ZERO, Duration::from_secs);
-        usual.min(context.config.withdraw_after).max(context.config.help_after)
     }
 
     /// A request that others were asked for, for a link that has nothing else to do. One at a time, and no
@@ -308,62 +297,6 @@ impl Torrent {
         }
     }
 
-    /// Looks for requests that take too long. Whether it has to be done again in a while.
-    pub fn on_requests_timer(&mut self, context: &mut Context<'_>) -> bool {
-        let waiting: Vec<LinkId> =
-            self.links.iter().filter(|(_, peer)| !peer.requests.is_empty()).map(|(&link, _)| link).collect();
-        for &link in &waiting {
-            self.look_for_late(link, context);
-        }
-        self.picker.open_stalled(context.now, self.help_after(context));
-        let mut held_back = false;
-        for peer in self.links.values_mut() {
-            held_back |= peer.forgive(context.now);
-        }
-        // What nobody could be asked for a moment ago may be free now, or hopeless where it is.
-        let is_judging = self.look_for_late_answers(context);
-        let is_begun = self.picker.partials().open().next().is_some();
-        let again = !waiting.is_empty() || held_back || is_judging || is_begun || self.picker.is_retrying();
-        self.freed |= again;
-        again
-    }
-
-    fn look_for_late(&mut self, link: LinkId, context: &mut Context<'_>) {
-        let (now, config) = (context.now, context.config);
-        let Some(peer) = self.links.get_mut(&link) else { return };
-        let silence = peer.pipeline.silence(now);
-        if silence >= config.stalled_after {
-            self.drop_link(link, DisconnectReason::Stalled, context);
-            return;
-        }
-        let mut late = Vec::new();
-        let mut withdrawn = Vec::new();
-        if silence >= config.snub_after {
-            if !peer.pipeline.is_snubbed() {
-                peer.pipeline.snub();
-                self.freed |= self.picker.disown(peer.key, now);
-            }
-            late = peer.requests.overdue(now, Duration::ZERO);
-            if silence >= config.withdraw_after {
-                withdrawn = peer.requests.older_than(now, Duration::ZERO);
-                // The last one stays as a probe.
-                withdrawn.pop();
-            }
-        } else {
-            let patience = peer.pipeline.patience(now, peer.requests.bytes(), config);
-            late.extend(peer.requests.overdue(now, patience));
-            withdrawn.extend(peer.requests.older_than(now, patience * 3));
-        }
-        for block in late {
-            self.freed |= self.picker.on_overdue(block);
-        }
-        for &block in &withdrawn {
-            cancel(link, peer, block, context);
-        }
-        self.withdraw(link, withdrawn);
-        self.refill(link, context);
-    }
-
     /// Ends a link for what its peer did.
     pub(super) fn offend(&mut self, link: LinkId, offence: Offence, context: &mut Context<'_>) {
         if let Some(peer) = self.links.get(&link) {
@@ -381,7 +314,7 @@ fn has_room(peer: &Peer, target: u64, max_blocks: u32) -> bool {
 }
 
 /// Takes a request in flight back.
-fn cancel(link: LinkId, peer: &mut Peer, block: BlockRef, context: &mut Context<'_>) {
+pub(super) fn cancel(link: LinkId, peer: &mut Peer, block: BlockRef, context: &mut Context<'_>) {
     peer.requests.remove(block, context.ahead);
     peer.on_cancelled(block, context.now);
     context.timers.set_no_later(TimerName::Requests, context.now + REQUESTS_INTERVAL);
