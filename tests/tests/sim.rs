@@ -102,6 +102,16 @@ fn a_flash_crowd_is_near_its_bound_and_costs_little_besides_content() {
     assert!(report.control_ratio < 0.01 && report.duplicate_ratio < 0.02, "{}", report.json());
 }
 
+#[test]
+fn on_slow_uplinks_hardly_anything_is_sent_twice() {
+    let scenario = Scenario::named("home-links").unwrap();
+    let report = scenario.run(&Params { leeches: 20, pieces: 256, ..(scenario.defaults)() });
+    assert!(report.is_good(), "{:?}", report.violation);
+    // With as many slots as on fast uplinks it was 0.71 and 0.26.
+    assert!(report.efficiency() > 0.82, "{}", report.efficiency());
+    assert!(report.duplicate_ratio < 0.02, "{}", report.json());
+}
+
 fn sim(args: &[&str]) -> (bool, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_sim")).args(args).output().expect("the simulator starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it prints text");
