@@ -22,12 +22,16 @@ use super::uploads::Uploads;
 const MERIT_WINDOW: Duration = Duration::from_secs(20);
 /// Over how long the rate towards a peer is taken.
 const UP_WINDOW: Duration = Duration::from_secs(1);
-/// Pieces that one remote may allow us while it chokes us, or suggest, or refuse: more is forgotten.
+/// Pieces that one remote may allow us while it chokes us, or suggest: more is forgotten.
 const HINTS_MAX: usize = 64;
+/// Pieces of which it is remembered that one remote refused them.
+const REFUSED_MAX: usize = 1024;
+/// So many refusals without a block in between are more than a first seed that gives to others needs.
+const REFUSALS_MAX: u32 = 512;
 /// How long a piece that a remote refused is not asked of it again: long enough for what it suffers from to
 /// pass, and short enough to wait for if nobody else has the piece.
 const REFUSAL_LASTS: Duration = Duration::from_secs(30);
-/// How long a remote that refuses everything is asked for nothing.
+/// How long a remote that refuses so much and gives nothing is asked for nothing.
 const SPARED_FOR: Duration = Duration::from_secs(2);
 /// Control messages without effect that a remote may send at once beyond what its queue explains.
 const ALLOWANCE: u32 = 4096;
@@ -87,7 +91,9 @@ pub struct Peer {
     pub allowed: BTreeSet<PieceIndex>,
     /// Pieces it refused to give us since it last unchoked us, and when.
     pub refused: BTreeMap<PieceIndex, Moment>,
-    /// Until when it is asked for nothing, since it refused so much.
+    /// How many times it refused something since it last gave something or unchoked us.
+    refusals: u32,
+    /// Until when it is asked for nothing, since it only refused.
     pub spared_until: Option<Moment>,
     /// Pieces it would rather send.
     pub suggested: VecDeque<PieceIndex>,
@@ -134,6 +140,7 @@ impl Peer {
             wasted_bytes: 0,
             allowed: BTreeSet::new(),
             refused: BTreeMap::new(),
+            refusals: 0,
             spared_until: None,
             suggested: VecDeque::new(),
             untold: Vec::new(),
@@ -189,21 +196,33 @@ impl Peer {
         }
     }
 
-    /// It refused something of `piece`. If it refused so much that it seems to give nothing, it is asked for nothing
-    /// for a while: to ask on and on would be a flood.
+    /// It refused something of `piece`. If it does nothing else, it is asked for nothing for a while: to ask on and on
+    /// would be a flood.
     pub fn refuse(&mut self, piece: PieceIndex, now: Moment) {
+        if self.refused.len() >= REFUSED_MAX {
+            self.refused.clear();
+        }
         self.refused.insert(piece, now);
-        if self.refused.len() > HINTS_MAX {
+        self.refusals += 1;
+        if self.refusals > REFUSALS_MAX {
+            self.refusals = 0;
             self.refused.clear();
             self.pipeline.snub();
             self.spared_until = Some(now + SPARED_FOR);
         }
     }
 
+    /// It gave something that it was asked for.
+    pub fn on_given(&mut self) {
+        self.earn();
+        self.refusals = 0;
+    }
+
     /// It unchoked us: whatever it refused, it may give now.
     pub fn on_unchoked(&mut self) {
         self.chokes_us = false;
         self.refused.clear();
+        self.refusals = 0;
         self.spared_until = None;
     }
 
@@ -272,9 +291,22 @@ mod tests {
             peer.suggest(PieceIndex(piece));
         }
         assert_eq!((peer.allowed.len(), peer.suggested.len()), (HINTS_MAX, HINTS_MAX));
-        (0..HINTS_MAX as u32).for_each(|piece| peer.refuse(PieceIndex(piece), Moment::ZERO));
-        assert!(peer.refused.len() == HINTS_MAX && peer.spared_until.is_none());
-        peer.refuse(PieceIndex(HINTS_MAX as u32), Moment::ZERO);
+    }
+
+    #[test]
+    fn who_only_refuses_is_spared_and_who_gives_in_between_is_not() {
+        let mut peer = peer();
+        for piece in 0..10 * REFUSED_MAX as u32 {
+            peer.refuse(PieceIndex(piece), Moment::ZERO);
+            if piece % REFUSALS_MAX == 0 {
+                peer.on_given();
+            }
+            assert!(peer.refused.len() <= REFUSED_MAX && peer.spared_until.is_none());
+        }
+        peer.on_given();
+        (0..REFUSALS_MAX).for_each(|piece| peer.refuse(PieceIndex(piece), Moment::ZERO));
+        assert!(peer.spared_until.is_none());
+        peer.refuse(PieceIndex(0), Moment::ZERO);
         assert!(peer.refused.is_empty() && peer.spared_until.is_some());
         assert!(peer.forgive(Moment::ZERO + SPARED_FOR) && peer.spared_until.is_none());
     }

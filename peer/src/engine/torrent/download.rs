@@ -213,7 +213,7 @@ impl Torrent {
         peer.cancelled.on_answer(block);
         let request = peer.requests.remove(block, context.ahead);
         if request.is_some() {
-            peer.earn();
+            peer.on_given();
         }
         let delay = request.map_or(Duration::MAX, |request| now.since(request.sent_at));
         // One block alone says how long the way is, and not how fast the link.
