@@ -333,6 +333,11 @@ impl Partials {
         partial.checks == 0 && partial.missing == 0
     }
 
+    /// Whether a hash check of `piece` is ordered and not done.
+    pub fn is_being_checked(&self, piece: PieceIndex) -> bool {
+        self.pieces.get(&piece).is_some_and(|partial| partial.checks > 0)
+    }
+
     /// Links that are asked for blocks of `piece`.
     pub fn asked(&self, piece: PieceIndex) -> BTreeSet<LinkId> {
         let slots = self.pieces.get(&piece).into_iter().flat_map(|partial| &partial.slots);

@@ -74,8 +74,11 @@ impl Torrent {
         let Some(case) = self.cases.take(block) else { return };
         let piece = block.piece;
         if case.charge == Charge::BadPiece && bad.is_empty() {
-            // What made it bad has been overwritten since.
-            return self.on_bad_whole(piece, context);
+            // What made it bad has been overwritten since, and the check of what came instead will tell.
+            if !self.picker.partials().is_being_checked(piece) {
+                self.on_bad_whole(piece, context);
+            }
+            return;
         }
         let contested = self.picker.partials().is_contested(piece);
         let links = &self.links;
