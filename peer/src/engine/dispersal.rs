@@ -36,8 +36,9 @@ const TELLS_AFTER: Duration = Duration::from_secs(2);
 const WRITTEN_OFF_AFTER: Duration = Duration::from_secs(5);
 /// Pieces that a peer alone was given before it is asked what became of them.
 const FIRSTS_MIN: u32 = 8;
-/// How long it has for passing on one of them, at least.
+/// How long it has for passing on one of them, at least, and how many times as long as it took others.
 const PASSED_ON_AFTER: Duration = Duration::from_secs(3);
+const TIMES_AS_LONG: u32 = 4;
 
 /// A piece that is to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,9 +85,9 @@ struct Shown {
 }
 
 impl Shown {
-    /// It keeps what it is given to itself.
-    fn hoards(&self, now: Moment) -> bool {
-        let had_time = self.first_at.is_some_and(|at| at + PASSED_ON_AFTER <= now);
+    /// It keeps what it is given to itself, for longer than `patience`.
+    fn hoards(&self, now: Moment, patience: Duration) -> bool {
+        let had_time = self.first_at.is_some_and(|at| at + patience <= now);
         had_time && self.firsts >= FIRSTS_MIN && !self.passes_on
     }
 
@@ -118,6 +119,8 @@ pub struct Dispersal {
     first: Vec<Option<LinkId>>,
     /// Pieces that no linked peer has.
     nowhere: u32,
+    /// The longest that a peer took to pass on the first that it was given, of those who did.
+    passed_on_after: Option<Duration>,
     links: BTreeMap<LinkId, Shown>,
 }
 
@@ -136,6 +139,7 @@ impl Dispersal {
             had: vec![0; pieces as usize],
             first: vec![None; pieces as usize],
             nowhere: pieces,
+            passed_on_after: None,
             links: BTreeMap::new(),
         }
     }
@@ -199,7 +203,10 @@ impl Dispersal {
         if self.had[at] > 1 {
             let first = self.first[at].take();
             if let Some(first) = first.and_then(|first| self.links.get_mut(&first)) {
-                first.passes_on = true;
+                if !std::mem::replace(&mut first.passes_on, true) {
+                    let took = now.since(first.first_at.unwrap_or(now));
+                    self.passed_on_after = self.passed_on_after.max(Some(took));
+                }
             }
             return false;
         }
@@ -249,8 +256,8 @@ impl Dispersal {
 
     /// What is kept by those who pass nothing on is to be given to somebody else.
     fn write_off_kept(&mut self, now: Moment, rng: &mut EngineRng) {
-        let hoarders: BTreeSet<LinkId> =
-            self.links.iter().filter(|(_, shown)| shown.hoards(now)).map(|(&link, _)| link).collect();
+        let hoards = |(_, shown): &(&LinkId, &Shown)| self.hoards(shown, now);
+        let hoarders: BTreeSet<LinkId> = self.links.iter().filter(hoards).map(|(&link, _)| link).collect();
         if hoarders.is_empty() || hoarders.len() == self.links.len() {
             return;
         }
@@ -306,8 +313,15 @@ impl Dispersal {
     /// Whether the link gets nothing that nobody else has, since it would keep that to itself.
     pub fn is_kept_from(&self, link: LinkId, now: Moment) -> bool {
         self.nowhere > 0
-            && self.links.get(&link).is_some_and(|shown| shown.hoards(now))
-            && self.links.values().any(|other| !other.hoards(now))
+            && self.links.get(&link).is_some_and(|shown| self.hoards(shown, now))
+            && self.links.values().any(|other| !self.hoards(other, now))
+    }
+
+    /// Whether a peer keeps what it is given to itself, as far as one can tell from what others pass on: where all
+    /// uplinks are slow, nobody does so soon.
+    fn hoards(&self, shown: &Shown, now: Moment) -> bool {
+        self.passed_on_after
+            .is_some_and(|others| shown.hoards(now, PASSED_ON_AFTER.max(others * TIMES_AS_LONG)))
     }
 
     /// Whether everything was handed out, and nobody has told of any of it for a while.

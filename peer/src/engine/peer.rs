@@ -36,7 +36,7 @@ const SPARED_FOR: Duration = Duration::from_secs(2);
 /// Control messages without effect that a remote may send at once beyond what its queue explains.
 const ALLOWANCE: u32 = 4096;
 /// Such messages that it may send each second for ever.
-const ALLOWANCE_RATE: u64 = 64;
+const ALLOWANCE_RATE: u64 = 128;
 /// Such messages that each block given or taken earns: an unchoke, and interest lost and found.
 const EARNED: u32 = 16;
 

@@ -13,7 +13,8 @@ const BYTES: u64 = 1024 * 1024;
 const SECONDS: u64 = 10;
 /// A turn lasts at least so long, on however fast a path.
 const TIME_MIN: Duration = Duration::from_millis(50);
-/// No turn lasts longer while others wait: who takes slowly, or not at all, holds no place for ever.
+/// No turn lasts longer while others wait, or than twice its usual time: who takes slowly, or not at all, holds no place
+/// for ever.
 const TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a peer that was never heard to answer an unchoke may leave its turn unused.
 const GRACE_AT_FIRST: Duration = Duration::from_millis(500);
@@ -33,6 +34,8 @@ pub struct Turn {
     piece: Option<PieceIndex>,
     /// Since when nothing is asked for and everything is sent.
     idle_since: Moment,
+    /// When it last began.
+    begun_at: Moment,
     /// Nothing was asked for yet.
     is_unused: bool,
     /// The shortest time from an unchoke to a request.
@@ -42,7 +45,16 @@ pub struct Turn {
 impl Turn {
     /// A peer that came at `now`.
     pub fn new(now: Moment) -> Self {
-        Self { since: now, handed: 0, shown: 0, piece: None, idle_since: now, is_unused: false, delay: None }
+        Self {
+            since: now,
+            handed: 0,
+            shown: 0,
+            piece: None,
+            idle_since: now,
+            begun_at: now,
+            is_unused: false,
+            delay: None,
+        }
     }
 
     /// How many bytes a turn covers where a slot gives `rate` bytes a second, 0 if that is not known.
@@ -74,6 +86,13 @@ impl Turn {
         }
     }
 
+    /// It asks for something after its turn: it was not given the time to.
+    pub fn on_late_request(&mut self, now: Moment) {
+        if std::mem::take(&mut self.is_unused) {
+            self.delay = Some(now.since(self.begun_at));
+        }
+    }
+
     /// A block was handed out.
     pub fn on_handed(&mut self, block: BlockRef) {
         self.handed += u64::from(block.length);
@@ -101,10 +120,11 @@ impl Turn {
         self.handed >= length && is_whole && now.since(self.since) >= TIME_MIN
     }
 
-    /// When it ends if nothing happens any more, `is_busy` if blocks are asked for or being sent.
-    pub fn ends_at(&self, is_busy: bool) -> Moment {
+    /// When it ends if nothing happens any more, `is_busy` if blocks are asked for or being sent; a whole turn should
+    /// take as long as `usual`.
+    pub fn ends_at(&self, is_busy: bool, usual: Duration) -> Moment {
         let grace = self.delay.map_or(GRACE_AT_FIRST, |delay| (delay * 4).clamp(GRACE.0, GRACE.1));
-        let latest = self.since + TIME_MAX;
+        let latest = self.since + TIME_MAX.max(usual * 2);
         if is_busy { latest } else { latest.min(self.idle_since + grace) }
     }
 }
@@ -150,21 +170,39 @@ mod tests {
     fn an_unused_turn_ends_once_the_peer_would_have_answered() {
         let mut turn = Turn::new(at(0));
         turn.begin(at(0));
-        assert_eq!(turn.ends_at(false), at(500));
+        assert_eq!(turn.ends_at(false, Duration::ZERO), at(500));
         turn.on_request(at(200));
         turn.on_dry(at(300));
-        assert_eq!(turn.ends_at(false), at(300 + 800));
+        assert_eq!(turn.ends_at(false, Duration::ZERO), at(300 + 800));
         turn.begin(at(5000));
         turn.on_request(at(5001));
         turn.on_request(at(9000));
         turn.on_dry(at(9000));
-        assert_eq!(turn.ends_at(false), at(9100), "only the first answer of a turn counts, and the fastest");
+        assert_eq!(
+            turn.ends_at(false, Duration::ZERO),
+            at(9100),
+            "only the first answer of a turn counts, and the fastest"
+        );
+    }
+
+    #[test]
+    fn who_answers_after_its_turn_has_more_time_in_the_next() {
+        let mut turn = Turn::new(at(0));
+        turn.begin(at(0));
+        turn.on_request(at(1));
+        turn.begin(at(1000));
+        turn.wait(at(1100));
+        turn.on_late_request(at(1400));
+        turn.on_late_request(at(1900));
+        turn.begin(at(2000));
+        assert_eq!(turn.ends_at(false, Duration::ZERO), at(2000 + 4 * 400));
     }
 
     #[test]
     fn a_turn_in_use_ends_all_the_same() {
         let mut turn = Turn::new(at(0));
         turn.begin(at(1000));
-        assert_eq!(turn.ends_at(true), at(31_000));
+        assert_eq!(turn.ends_at(true, Duration::ZERO), at(31_000));
+        assert_eq!(turn.ends_at(true, Duration::from_secs(20)), at(41_000), "a turn takes long here");
     }
 }

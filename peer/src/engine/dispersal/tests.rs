@@ -150,17 +150,44 @@ fn who_does_not_tell_soon_is_not_waited_for() {
     assert_eq!(promise(&mut dispersal, B, 2, seconds(2)).len(), 1);
 }
 
+/// Somebody passes on what it was the first to have, after so long.
+fn pass_on(dispersal: &mut Dispersal, after: u64) {
+    let [giver, taker] = [LinkId(71), LinkId(72)];
+    [giver, taker].map(|link| dispersal.on_linked(link, seconds(0)));
+    for choice in promise(dispersal, giver, 1, seconds(0)) {
+        hand(dispersal, giver, choice.piece, seconds(0));
+        dispersal.on_have(giver, choice.piece, seconds(0), &mut rng());
+        dispersal.on_have(taker, choice.piece, seconds(after), &mut rng());
+    }
+}
+
+#[test]
+fn where_others_take_long_to_pass_anything_on_nobody_is_blamed_for_taking_as_long() {
+    for (after, is_blamed) in [(0, true), (2, true), (5, false)] {
+        let mut dispersal = dispersal(64);
+        for choice in promise(&mut dispersal, A, FIRSTS_MIN as usize, seconds(0)) {
+            hand(&mut dispersal, A, choice.piece, seconds(0));
+            dispersal.on_have(A, choice.piece, seconds(0), &mut rng());
+        }
+        assert!(!dispersal.is_kept_from(A, seconds(100)), "nobody passes anything on");
+        pass_on(&mut dispersal, after);
+        assert_eq!(dispersal.is_kept_from(A, seconds(10)), is_blamed, "others take {after} s");
+        assert!(dispersal.is_kept_from(A, seconds(100)));
+    }
+}
+
 #[test]
 fn who_passes_nothing_on_gets_nothing_new_while_others_might() {
     let mut dispersal = dispersal(64);
+    pass_on(&mut dispersal, 0);
     for choice in promise(&mut dispersal, A, FIRSTS_MIN as usize, seconds(0)) {
         hand(&mut dispersal, A, choice.piece, seconds(0));
         dispersal.on_have(A, choice.piece, seconds(0), &mut rng());
     }
     assert!(dispersal.choose(A, seconds(2), &mut rng()).is_some());
     assert_eq!(dispersal.choose(A, seconds(3), &mut rng()), None);
-    let passed_on = (0..64).map(PieceIndex).find(|piece| dispersal.had[piece.0 as usize] == 1);
-    dispersal.on_have(B, passed_on.expect("A has some"), seconds(3), &mut rng());
+    let passed_on = dispersal.first.iter().position(|first| *first == Some(A));
+    dispersal.on_have(B, PieceIndex(passed_on.expect("A has some") as u32), seconds(3), &mut rng());
     assert!(dispersal.choose(A, seconds(3), &mut rng()).is_some());
 }
 
@@ -185,8 +212,9 @@ fn more_is_shown_ahead_to_who_runs_dry_and_no_more_than_it_takes_in_a_while() {
 
 #[test]
 fn what_is_kept_by_who_passes_nothing_on_is_given_to_another() {
-    let mut dispersal = dispersal(20);
+    let mut dispersal = dispersal(21);
     let mut rng = rng();
+    pass_on(&mut dispersal, 0);
     let kept = pieces(&promise(&mut dispersal, A, 8, seconds(0)));
     for &piece in &kept {
         hand(&mut dispersal, A, piece, seconds(0));

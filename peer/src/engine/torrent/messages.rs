@@ -9,7 +9,7 @@ use super::super::timers::TimerName;
 use super::{Aim, REQUESTS_INTERVAL, Torrent};
 
 /// What an unchoke costs of a peer's allowance, since each makes us send requests.
-const UNCHOKE_COST: u32 = 8;
+const UNCHOKE_COST: u32 = 4;
 
 impl Torrent {
     /// A message came.

@@ -1,5 +1,7 @@
 //! Giving out slots, and taking them back when a turn is over.
 
+use std::time::Duration;
+
 use samara_proto::moment::Moment;
 
 use super::super::choker::Contender;
@@ -13,6 +15,9 @@ use super::{Aim, Torrent, news};
 
 /// Turns that everybody may have before it is asked what it gives.
 const CREDIT_TURNS: u64 = 2;
+
+/// The longest that a turn is taken to last: whole pieces on slow uplinks take minutes.
+const USUAL_MAX: Duration = Duration::from_secs(300);
 
 impl Torrent {
     /// A peer wants something from us.
@@ -57,12 +62,13 @@ impl Torrent {
 
     /// Lets a peer take from us.
     pub fn unchoke(&mut self, link: LinkId, context: &mut Context<'_>) {
+        let usual = self.usual_turn(context);
         let Some(peer) = self.links.get_mut(&link) else { return };
         if std::mem::replace(&mut peer.we_choke, false) {
             peer.turn.begin(context.now);
             self.served.insert(link);
             context.choker.on_unchoked(peer.wants_us);
-            context.timers.set_no_later(TimerName::Turns, peer.turn.ends_at(false));
+            context.timers.set_no_later(TimerName::Turns, peer.turn.ends_at(false, usual));
             // What it is shown comes first: who is unchoked and finds nothing to ask for gives its turn away.
             self.show_more(link, context);
             context.send(link, PeerMessage::Unchoke);
@@ -103,6 +109,13 @@ impl Torrent {
         Turn::length(self.layout.piece_length(), context.choker.uplink.slot_rate(context.config))
     }
 
+    /// How long a turn takes where a slot gives what it usually does; nothing if that is not known.
+    pub(super) fn usual_turn(&self, context: &Context<'_>) -> Duration {
+        let rate = context.choker.uplink.slot_rate(context.config);
+        let seconds = self.turn_length(context).checked_div(rate).unwrap_or_default();
+        Duration::from_secs(seconds).min(USUAL_MAX)
+    }
+
     /// Whether a link that could be given more has had its turn, and somebody else should have one.
     pub(super) fn is_turn_over(&self, link: LinkId, context: &Context<'_>) -> bool {
         let Some(peer) = self.links.get(&link).filter(|peer| !peer.we_choke) else { return false };
@@ -139,12 +152,13 @@ impl Torrent {
         if !self.held.is_empty() {
             context.timers.set_no_later(TimerName::Turns, context.now + STUCK_AFTER);
         }
+        let usual = self.usual_turn(context);
         for link in self.served.clone() {
             if !context.choker.is_wanted(context.config) {
                 return;
             }
             let Some(peer) = self.links.get(&link) else { continue };
-            let at = peer.turn.ends_at(peer.uploads.is_busy());
+            let at = peer.turn.ends_at(peer.uploads.is_busy(), usual);
             if at <= context.now {
                 self.choke(link, context);
             } else {

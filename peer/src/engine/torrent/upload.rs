@@ -46,6 +46,9 @@ impl Torrent {
             Some(Grant::Full) => OVERFLOW_COST,
             Some(Grant::AlreadyQueued) | None => 1,
         };
+        if peer.we_choke {
+            peer.turn.on_late_request(context.now);
+        }
         if !peer.afford(context.now, cost) {
             return self.offend(link, Offence::RequestFlood, context);
         }
@@ -64,6 +67,7 @@ impl Torrent {
 
     /// The driver handed a block to the transport.
     pub fn on_block_sent(&mut self, link: LinkId, block: BlockRef, context: &mut Context<'_>) {
+        let usual = self.usual_turn(context);
         let Some(peer) = self.links.get_mut(&link) else { return };
         peer.uploads.on_done(block, context.now);
         peer.earn();
@@ -73,7 +77,7 @@ impl Torrent {
         let is_dry = !peer.uploads.is_busy();
         if is_dry {
             peer.turn.on_dry(context.now);
-            context.timers.set_no_later(TimerName::Turns, peer.turn.ends_at(false));
+            context.timers.set_no_later(TimerName::Turns, peer.turn.ends_at(false, usual));
         }
         let rate = peer.up.rate(context.now);
         if let Some(dispersal) = self.dispersal.as_mut().filter(|_| is_dry) {
