@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use samara_tests::sim::REGRESSIONS;
 use samara_tests::sim::choices::{replay, runs_in};
@@ -110,6 +111,17 @@ fn on_slow_uplinks_hardly_anything_is_sent_twice() {
     // With as many slots as on fast uplinks it was 0.71 and 0.26.
     assert!(report.efficiency() > 0.82, "{}", report.efficiency());
     assert!(report.duplicate_ratio < 0.02, "{}", report.json());
+}
+
+#[test]
+fn on_fast_links_the_last_pieces_wait_for_nobody() {
+    let scenario = Scenario::named("flash-crowd").unwrap();
+    let (rate, latency) = (1000.0, Duration::from_millis(1));
+    let links = Params { seed_up: rate, up: rate, down: rate, latency, ..(scenario.defaults)() };
+    let report = scenario.run(&Params { pieces: 1236, piece_length: 32 * 1024, ..links });
+    assert!(report.is_good(), "{:?}", report.violation);
+    // The seed had taken over so many pieces that it was asked for nothing for two seconds.
+    assert!(report.seconds < 1.0, "{}", report.json());
 }
 
 fn sim(args: &[&str]) -> (bool, String, String) {

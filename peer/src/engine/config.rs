@@ -57,8 +57,9 @@ pub struct EngineConfig {
     /// Most bytes requested ahead over all links, but for one block that a link without requests may always
     /// ask for: what the disk may have to catch up with.
     pub requested_bytes: u64,
-    /// Least bytes requested ahead over all links of one torrent, whatever its rate.
-    pub in_flight_floor_bytes: u64,
+    /// Least bytes requested ahead over all links of one torrent: the fewest on a slow downlink or one of which nothing is
+    /// known yet, where more would take minutes to come; the most on a fast one, whatever its rate just now.
+    pub in_flight_floor_bytes: RangeInclusive<u64>,
     /// Time that the requests in flight cover beyond twice the bare delay, so that neither hiccups nor what our
     /// requests wait for on a busy uplink drain the pipeline.
     pub pipeline_slack: Duration,
@@ -97,7 +98,7 @@ impl Default for EngineConfig {
             pipeline_floor_bytes: 16 * u64::from(BLOCK_LENGTH),
             pipeline_ceiling_bytes: 16 * 1024 * 1024,
             requested_bytes: 64 * 1024 * 1024,
-            in_flight_floor_bytes: 2 * 1024 * 1024,
+            in_flight_floor_bytes: 512 * 1024..=2 * 1024 * 1024,
             pipeline_slack: Duration::from_secs(1),
             snub_after: Duration::from_secs(10),
             withdraw_after: Duration::from_secs(30),

@@ -202,11 +202,11 @@ impl Dispersal {
         self.had[at] += 1;
         if self.had[at] > 1 {
             let first = self.first[at].take();
-            if let Some(first) = first.and_then(|first| self.links.get_mut(&first)) {
-                if !std::mem::replace(&mut first.passes_on, true) {
-                    let took = now.since(first.first_at.unwrap_or(now));
-                    self.passed_on_after = self.passed_on_after.max(Some(took));
-                }
+            if let Some(first) = first.and_then(|first| self.links.get_mut(&first))
+                && !std::mem::replace(&mut first.passes_on, true)
+            {
+                let took = now.since(first.first_at.unwrap_or(now));
+                self.passed_on_after = self.passed_on_after.max(Some(took));
             }
             return false;
         }

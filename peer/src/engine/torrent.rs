@@ -69,6 +69,8 @@ pub struct Torrent {
     interested: usize,
     wasted: u64,
     down: Meter,
+    /// The highest rate lately at which content came, in bytes a second.
+    down_reached: u64,
     up: Meter,
 }
 
@@ -110,6 +112,7 @@ impl Torrent {
             interested: 0,
             wasted: 0,
             down: Meter::new(context.now, RATE_WINDOW),
+            down_reached: 0,
             up: Meter::new(context.now, RATE_WINDOW),
         }
     }

@@ -106,5 +106,8 @@ fn look(world: &World) -> Sample {
             moment.in_flight += link.in_flight;
         }
     }
+    if moment.leeches == 0 {
+        moment.fewest = 0;
+    }
     moment
 }

@@ -73,7 +73,7 @@ pub const ALL: &[Scenario] = &[
     scenario(
         "seed-leaves",
         "the only seed goes after giving 1.05 copies",
-        Params::default,
+        crowds::leaving_params,
         crowds::seed_leaves,
         crowds::add_lost_pieces,
     ),

@@ -153,7 +153,7 @@ fn who_does_not_tell_soon_is_not_waited_for() {
 /// Somebody passes on what it was the first to have, after so long.
 fn pass_on(dispersal: &mut Dispersal, after: u64) {
     let [giver, taker] = [LinkId(71), LinkId(72)];
-    [giver, taker].map(|link| dispersal.on_linked(link, seconds(0)));
+    [giver, taker].iter().for_each(|&link| dispersal.on_linked(link, seconds(0)));
     for choice in promise(dispersal, giver, 1, seconds(0)) {
         hand(dispersal, giver, choice.piece, seconds(0));
         dispersal.on_have(giver, choice.piece, seconds(0), &mut rng());

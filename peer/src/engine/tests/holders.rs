@@ -1,5 +1,6 @@
 //! Identities cost nothing: those at one address that gave corrupt pieces shut the door behind them.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use samara_proto::layout::{BlockRef, PieceIndex};
@@ -19,7 +20,10 @@ fn come(hand: &mut Hand, holder: Option<HolderKey>, peer: u64) -> Vec<BlockRef> 
     let link = LinkId(peer);
     hand.connect_from(holder, link, peer, FAST);
     hand.tell(Input::Received { link, message: PeerMessage::HaveAll });
-    let outputs = hand.tell(Input::Received { link, message: PeerMessage::Unchoke });
+    asked(&hand.tell(Input::Received { link, message: PeerMessage::Unchoke }))
+}
+
+fn asked(outputs: &[Output]) -> Vec<BlockRef> {
     let request = |output: &Output| match output {
         Output::Send { message: PeerMessage::Request(block), .. } => Some(*block),
         _ => None,
@@ -33,9 +37,13 @@ fn corrupt(hand: &mut Hand, holder: Option<HolderKey>, peer: u64) -> Vec<Output>
     give_bad(hand, peer, asked[0].piece, &asked)
 }
 
-fn give_bad(hand: &mut Hand, peer: u64, piece: PieceIndex, asked: &[BlockRef]) -> Vec<Output> {
-    for &block in asked.iter().filter(|block| block.piece == piece) {
-        hand.tell(Input::BlockReceived { link: LinkId(peer), block });
+fn give_bad(hand: &mut Hand, peer: u64, piece: PieceIndex, first: &[BlockRef]) -> Vec<Output> {
+    let mut asked = VecDeque::from(first.to_vec());
+    while let Some(block) = asked.pop_front() {
+        if block.piece == piece {
+            let outputs = hand.tell(Input::BlockReceived { link: LinkId(peer), block });
+            asked.extend(self::asked(&outputs));
+        }
     }
     let outputs = hand.tell(Input::PieceChecked { torrent: TORRENT, piece, verdict: Verdict::Bad });
     assert_eq!(offence(&outputs), Some(Offence::CorruptPiece), "{outputs:?}");

@@ -18,6 +18,10 @@ use super::{REQUESTS_INTERVAL, Torrent, news};
 
 /// What is in flight over all links may take this long to come.
 const DOWNLINK_SECONDS: u64 = 3;
+/// The least that may be in flight takes this long at the highest rate lately, within the configured bounds.
+const FLOOR_SECONDS: u64 = 8;
+/// The rate that was reached is forgotten by one in so many with every block.
+const FADE: u64 = 1024;
 /// Asking a second peer must promise to be at least twice as fast, and by this much.
 const RESCUE_MARGIN: Duration = Duration::from_millis(500);
 /// Between two searches of one link for something to ask although others were asked.
@@ -76,8 +80,9 @@ impl Torrent {
     /// How much more may be in flight over all links: what waits in front of a slow downlink only makes
     /// those who sent it look slow.
     fn downlink_room(&self, context: &Context<'_>) -> u64 {
-        let bound =
-            (self.down.rate(context.now) * DOWNLINK_SECONDS).max(context.config.in_flight_floor_bytes);
+        let floor = &context.config.in_flight_floor_bytes;
+        let floor = (self.down_reached * FLOOR_SECONDS).max(*floor.start()).min(*floor.end());
+        let bound = (self.down.rate(context.now) * DOWNLINK_SECONDS).max(floor);
         bound.saturating_sub(self.in_flight())
     }
 
@@ -221,6 +226,7 @@ impl Torrent {
         peer.pipeline.on_block(now, measured, delay, request.is_some_and(|request| request.alone));
         peer.down.add(now, block.length);
         self.down.add(now, block.length);
+        self.down_reached = self.down.rate(now).max(self.down_reached - self.down_reached / FADE);
         let key = peer.key;
         let arrival = self.picker.on_block(block, link, key, now);
         let wasted = u64::from(arrival.duplicate * BLOCK_LENGTH).min(u64::from(block.length));

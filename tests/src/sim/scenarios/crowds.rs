@@ -71,6 +71,11 @@ pub fn add_worst_class(_: &Params, _: &Plan, _: &World, report: &mut Report) {
     report.extra.insert("worst_class_efficiency", ratios.fold(f64::INFINITY, f64::min));
 }
 
+/// A crowd so large that the seed has to give more before everybody has everything.
+pub fn leaving_params() -> Params {
+    Params { leeches: 50, pieces: 256, ..Params::default() }
+}
+
 /// The seed goes when it has given a little more than one copy.
 pub fn seed_leaves(params: &Params) -> Plan {
     let mut hosts = params.crowd();
