@@ -60,8 +60,8 @@ pub struct EngineConfig {
     /// Least bytes requested ahead over all links of one torrent: the fewest on a slow downlink or one of which nothing is
     /// known yet, where more would take minutes to come; the most on a fast one, whatever its rate just now.
     pub in_flight_floor_bytes: RangeInclusive<u64>,
-    /// Time that the requests in flight cover beyond twice the bare delay, so that neither hiccups nor what our
-    /// requests wait for on a busy uplink drain the pipeline.
+    /// Time that the requests in flight cover beyond twice the bare delay, so that hiccups do not drain
+    /// the pipeline.
     pub pipeline_slack: Duration,
     /// A link that gives nothing for this long while we wait is snubbed: others are asked too.
     pub snub_after: Duration,
@@ -99,7 +99,7 @@ impl Default for EngineConfig {
             pipeline_ceiling_bytes: 16 * 1024 * 1024,
             requested_bytes: 64 * 1024 * 1024,
             in_flight_floor_bytes: 512 * 1024..=2 * 1024 * 1024,
-            pipeline_slack: Duration::from_secs(1),
+            pipeline_slack: Duration::from_millis(200),
             snub_after: Duration::from_secs(10),
             withdraw_after: Duration::from_secs(30),
             stalled_after: Duration::from_secs(120),

@@ -119,8 +119,8 @@ pub struct Dispersal {
     first: Vec<Option<LinkId>>,
     /// Pieces that no linked peer has.
     nowhere: u32,
-    /// The longest that a peer took to pass on the first that it was given, of those who did.
-    passed_on_after: Option<Duration>,
+    /// How many peers passed on something that they were the first to have, and how long all of them took for it.
+    passed_on: (u32, Duration),
     links: BTreeMap<LinkId, Shown>,
 }
 
@@ -139,7 +139,7 @@ impl Dispersal {
             had: vec![0; pieces as usize],
             first: vec![None; pieces as usize],
             nowhere: pieces,
-            passed_on_after: None,
+            passed_on: (0, Duration::ZERO),
             links: BTreeMap::new(),
         }
     }
@@ -205,8 +205,9 @@ impl Dispersal {
             if let Some(first) = first.and_then(|first| self.links.get_mut(&first))
                 && !std::mem::replace(&mut first.passes_on, true)
             {
-                let took = now.since(first.first_at.unwrap_or(now));
-                self.passed_on_after = self.passed_on_after.max(Some(took));
+                let (count, time) = &mut self.passed_on;
+                *count += 1;
+                *time += now.since(first.first_at.unwrap_or(now));
             }
             return false;
         }
@@ -320,8 +321,9 @@ impl Dispersal {
     /// Whether a peer keeps what it is given to itself, as far as one can tell from what others pass on: where all
     /// uplinks are slow, nobody does so soon.
     fn hoards(&self, shown: &Shown, now: Moment) -> bool {
-        self.passed_on_after
-            .is_some_and(|others| shown.hoards(now, PASSED_ON_AFTER.max(others * TIMES_AS_LONG)))
+        let (count, time) = self.passed_on;
+        let usual = time.checked_div(count);
+        usual.is_some_and(|usual| shown.hoards(now, PASSED_ON_AFTER.max(usual * TIMES_AS_LONG)))
     }
 
     /// Whether everything was handed out, and nobody has told of any of it for a while.
