@@ -6,7 +6,7 @@ use samara_proto::limits::BLOCK_LENGTH;
 use samara_proto::moment::Moment;
 
 use super::config::EngineConfig;
-use super::rate::Meter;
+use super::rate::{Meter, Peak};
 
 /// Remembered for the pipeline: short, so that it follows a link that speeds up.
 const RATE_WINDOW: Duration = Duration::from_secs(1);
@@ -36,7 +36,7 @@ pub struct Pipeline {
     progress_at: Moment,
     snubbed: bool,
     /// The highest rate lately, in bytes a second: between two turns nothing comes, and says nothing of the link.
-    reached: u64,
+    reached: Peak,
 }
 
 impl Pipeline {
@@ -47,7 +47,7 @@ impl Pipeline {
             base_delay: None,
             progress_at: now,
             snubbed: false,
-            reached: 0,
+            reached: Peak::new(FADE),
         }
     }
 
@@ -60,7 +60,7 @@ impl Pipeline {
     pub fn on_block(&mut self, now: Moment, bytes: u32, delay: Duration, alone: bool) {
         self.rate.add(now, bytes);
         self.progress_at = now;
-        self.reached = self.rate.rate(now).max(self.reached - self.reached / FADE);
+        self.reached.note(self.rate.rate(now));
         self.snubbed = false;
         // A request behind others waits for them: its delay says something only if it beats the record.
         self.base_delay = match self.base_delay {
@@ -109,7 +109,7 @@ impl Pipeline {
     /// How long one request should be if up to `agreed` bytes are answered: whole blocks.
     pub fn request_blocks(&self, target: u64, agreed: u32) -> u32 {
         let longest = u64::from(agreed / BLOCK_LENGTH).clamp(1, REQUEST_BLOCKS_MAX);
-        let soon = u128::from(self.reached) * REQUEST_TIME.as_micros() / 1_000_000;
+        let soon = u128::from(self.reached.rate()) * REQUEST_TIME.as_micros() / 1_000_000;
         let soon = u64::try_from(soon).unwrap_or(u64::MAX);
         let fair = soon.min(target / REQUESTS_PER_PIPELINE) / u64::from(BLOCK_LENGTH);
         // Bounded by `longest`, which is small.
@@ -184,7 +184,8 @@ mod tests {
 
     #[test]
     fn requests_grow_with_the_pipeline_up_to_what_was_agreed() {
-        let pipeline = Pipeline { reached: 50 * MIB, ..Pipeline::new(at_millis(0)) };
+        let mut pipeline = Pipeline::new(at_millis(0));
+        pipeline.reached.note(50 * MIB);
         assert_eq!(pipeline.request_blocks(MIB / 8, BLOCK_LENGTH), 1);
         assert_eq!(pipeline.request_blocks(MIB / 8, 1024 * 1024), 4);
         assert_eq!(pipeline.request_blocks(16 * MIB, 1024 * 1024), 16);

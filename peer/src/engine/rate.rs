@@ -84,6 +84,30 @@ impl Meter {
     }
 }
 
+/// The highest rate lately, in bytes a second: what a flow can be, whatever it is just now. A pause changes nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Peak {
+    rate: u64,
+    fade: u64,
+}
+
+impl Peak {
+    /// Nothing is known yet. What was reached is forgotten by one in `fade` with every rate that is noted.
+    pub fn new(fade: u64) -> Self {
+        Self { rate: 0, fade }
+    }
+
+    /// The rate is `rate` now.
+    pub fn note(&mut self, rate: u64) {
+        self.rate = rate.max(self.rate - self.rate / self.fade);
+    }
+
+    /// What was reached; 0 until anything was noted.
+    pub fn rate(self) -> u64 {
+        self.rate
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,7 +28,7 @@ use super::dispersal::Dispersal;
 use super::event::{Aim, Content, LinkId, Output, PeerKey, PeerMessage, Proof, TorrentId, Verdict};
 use super::peer::Peer;
 use super::picker::Picker;
-use super::rate::Meter;
+use super::rate::{Meter, Peak};
 use super::ration::Ration;
 use super::stats::{LinkStats, TorrentStats};
 use super::timers::TimerName;
@@ -69,8 +69,8 @@ pub struct Torrent {
     interested: usize,
     wasted: u64,
     down: Meter,
-    /// The highest rate lately at which content came, in bytes a second.
-    down_reached: u64,
+    /// The highest rate lately at which content came.
+    down_reached: Peak,
     up: Meter,
 }
 
@@ -112,7 +112,7 @@ impl Torrent {
             interested: 0,
             wasted: 0,
             down: Meter::new(context.now, RATE_WINDOW),
-            down_reached: 0,
+            down_reached: Peak::new(download::FADE),
             up: Meter::new(context.now, RATE_WINDOW),
         }
     }

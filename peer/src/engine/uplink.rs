@@ -5,7 +5,7 @@ use std::time::Duration;
 use samara_proto::moment::Moment;
 
 use super::config::EngineConfig;
-use super::rate::Meter;
+use super::rate::{Meter, Peak};
 
 /// Over how long the rate is taken: a few turns on a fast uplink, and some blocks on a slow one.
 const WINDOW: Duration = Duration::from_secs(4);
@@ -22,12 +22,12 @@ pub struct Uplink {
     rate: Meter,
     /// The highest rate lately, in bytes a second; 0 until anything was sent. An uplink that nobody wants anything of
     /// is as fast as it was.
-    reached: u64,
+    reached: Peak,
 }
 
 impl Default for Uplink {
     fn default() -> Self {
-        Self { rate: Meter::new(Moment::ZERO, WINDOW), reached: 0 }
+        Self { rate: Meter::new(Moment::ZERO, WINDOW), reached: Peak::new(FADE) }
     }
 }
 
@@ -35,14 +35,14 @@ impl Uplink {
     /// A block of so many bytes left.
     pub fn on_sent(&mut self, now: Moment, bytes: u32) {
         self.rate.add(now, bytes);
-        self.reached = self.rate.rate(now).max(self.reached - self.reached / FADE);
+        self.reached.note(self.rate.rate(now));
     }
 
     /// How many peers to serve at once: two more each time the rate doubles. With few a piece arrives, and can be
     /// passed on, soon; with many a downlink that takes less than its share leaves nothing of the uplink unused.
     pub fn slots(&self, config: &EngineConfig) -> usize {
         let (fewest, most) = (*config.upload_slots.start(), *config.upload_slots.end());
-        let slots = match self.reached {
+        let slots = match self.reached.rate() {
             0 => SLOTS_AT_FIRST,
             reached => {
                 // Twice the logarithm is the logarithm of the square.
@@ -55,7 +55,7 @@ impl Uplink {
 
     /// What one slot gives, in bytes a second; 0 if that is not known yet.
     pub fn slot_rate(&self, config: &EngineConfig) -> u64 {
-        self.reached / self.slots(config).max(1) as u64
+        self.reached.rate() / self.slots(config).max(1) as u64
     }
 }
 
@@ -64,7 +64,9 @@ mod tests {
     use super::*;
 
     fn reached(reached: u64) -> Uplink {
-        Uplink { reached, ..Uplink::default() }
+        let mut uplink = Uplink::default();
+        uplink.reached.note(reached);
+        uplink
     }
 
     #[test]

@@ -21,7 +21,7 @@ const DOWNLINK_SECONDS: u64 = 3;
 /// The least that may be in flight takes this long at the highest rate lately, within the configured bounds.
 const FLOOR_SECONDS: u64 = 8;
 /// The rate that was reached is forgotten by one in so many with every block.
-const FADE: u64 = 1024;
+pub(super) const FADE: u64 = 1024;
 /// Asking a second peer must promise to be at least twice as fast, and by this much.
 const RESCUE_MARGIN: Duration = Duration::from_millis(500);
 /// Between two searches of one link for something to ask although others were asked.
@@ -81,7 +81,7 @@ impl Torrent {
     /// those who sent it look slow.
     fn downlink_room(&self, context: &Context<'_>) -> u64 {
         let floor = &context.config.in_flight_floor_bytes;
-        let floor = (self.down_reached * FLOOR_SECONDS).max(*floor.start()).min(*floor.end());
+        let floor = (self.down_reached.rate() * FLOOR_SECONDS).max(*floor.start()).min(*floor.end());
         let bound = (self.down.rate(context.now) * DOWNLINK_SECONDS).max(floor);
         bound.saturating_sub(self.in_flight())
     }
@@ -226,7 +226,7 @@ impl Torrent {
         peer.pipeline.on_block(now, measured, delay, request.is_some_and(|request| request.alone));
         peer.down.add(now, block.length);
         self.down.add(now, block.length);
-        self.down_reached = self.down.rate(now).max(self.down_reached - self.down_reached / FADE);
+        self.down_reached.note(self.down.rate(now));
         let key = peer.key;
         let arrival = self.picker.on_block(block, link, key, now);
         let wasted = u64::from(arrival.duplicate * BLOCK_LENGTH).min(u64::from(block.length));
