@@ -33,6 +33,8 @@ use crate::net::reachability::Dialability;
 use crate::net::transport::{self, TransportError, default_listen, stays_on, why_off};
 use crate::node::{IdentityError, NodeIdentity, NodeLoop, Parts};
 
+pub use crate::node::KnownFor;
+
 /// Commands that may wait for the node.
 const COMMANDS: usize = 32;
 /// Warnings that wait for whoever started the node; more of them would say nothing new.
@@ -55,6 +57,8 @@ pub struct NodeConfig {
     pub bind: Option<IpAddr>,
     /// Identity, resume data and saved metainfo live here; `None` keeps everything in memory.
     pub state_dir: Option<PathBuf>,
+    /// What its address is handed out for: of the identities in `state_dir` it takes the one it had for this before.
+    pub known_for: KnownFor,
     /// How peers may be found.
     pub discovery: DiscoverySet,
     /// Ways into the DHT besides those that links, trackers and peers yield; each ends in `/p2p/<peer id>`.
@@ -321,7 +325,7 @@ impl Node {
     /// See [`StartError`].
     pub async fn start(config: NodeConfig) -> Result<Self, StartError> {
         let mut identity = match &config.state_dir {
-            Some(dir) => NodeIdentity::open(dir)?,
+            Some(dir) => NodeIdentity::open(dir, config.known_for)?,
             None => NodeIdentity::ephemeral(),
         };
         let binding = config.bind.map(Binding::find).transpose()?;
@@ -439,7 +443,8 @@ impl Node {
         self.dht_nodes.clone()
     }
 
-    /// Whether its identity will be the same at the next start; not if another node runs from the same state folder.
+    /// Whether its identity will be the same at the next start: it is known for something, and no other node that is
+    /// known for the same runs from its state folder.
     pub fn is_lasting(&self) -> bool {
         self.is_lasting
     }

@@ -37,7 +37,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
-pub use identity::{IdentityError, NodeIdentity};
+pub use identity::{IdentityError, KnownFor, NodeIdentity};
 
 use crate::disk::{DiskPool, OpenError, StoreError, StoreEvent};
 use crate::engine::Engine;

@@ -17,7 +17,7 @@ use super::setup;
 use super::source::Source;
 use crate::choice::{Choice, FilePattern};
 use crate::engine::selection::Sequence;
-use crate::handle::{AddOptions, Node, Role, Torrent, TorrentEvent, TorrentSource};
+use crate::handle::{AddOptions, KnownFor, Node, Role, Torrent, TorrentEvent, TorrentSource};
 use crate::net::discovery::{cache, seconds_since_1970};
 
 /// How often the rule for leaving is looked at, and whether anybody still reads us.
@@ -28,7 +28,7 @@ pub async fn run(args: &GetArgs, common: &Common, output: &Output, mut interrupt
     let sources = read_all(&args.sources, output)?;
     check_choice(&sources, args)?;
     fs::create_dir_all(&args.output).map_err(|error| Failure::file("create", &args.output, &error))?;
-    let node = setup::start_node(common, &[], output).await?;
+    let node = setup::start_node(common, &[], KnownFor::Nothing, output).await?;
     let mut downloads = Vec::with_capacity(sources.len());
     for source in sources {
         if let Some(lack) = nobody_to_ask(&source, args, common) {

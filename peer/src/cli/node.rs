@@ -5,6 +5,7 @@ use super::failure::{Exit, Failure, Outcome};
 use super::interrupt::Interrupt;
 use super::output::Output;
 use super::setup;
+use crate::handle::KnownFor;
 
 /// Runs it.
 pub async fn run(args: &NodeArgs, common: &Common, output: &Output, mut interrupt: Interrupt) -> Outcome {
@@ -14,10 +15,10 @@ pub async fn run(args: &NodeArgs, common: &Common, output: &Output, mut interrup
         ));
     }
     setup::check_listen(common, &args.listen)?;
-    let node = setup::start_node(common, &args.listen, output).await?;
+    let node = setup::start_node(common, &args.listen, KnownFor::Dht, output).await?;
     if !node.is_lasting() {
         output.warn(
-            "another samara runs from the same state folder, so the addresses of this node will be others next time; \
+            "another samara node runs from the same state folder, so the addresses of this node will be others next time; \
              give it a --state-dir of its own",
         );
     }

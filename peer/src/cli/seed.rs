@@ -17,7 +17,7 @@ use super::source::{is_link, read_torrent};
 use super::units;
 use crate::choice::Choice;
 use crate::disk;
-use crate::handle::{AddOptions, Node, Role, Torrent, TorrentEvent, TorrentSource};
+use crate::handle::{AddOptions, KnownFor, Node, Role, Torrent, TorrentEvent, TorrentSource};
 
 /// Runs it.
 pub async fn run(args: SeedArgs, common: &Common, output: &Output, mut interrupt: Interrupt) -> Outcome {
@@ -35,7 +35,9 @@ pub async fn run(args: SeedArgs, common: &Common, output: &Output, mut interrupt
     if has_trackers && !common.discovery_set().tracker {
         output.warn("no tracker is told of this seed, because --discovery leaves trackers out");
     }
-    let node = setup::start_node(common, &listen, output).await?;
+    // Links name it.
+    let known_for = share.metainfo.info_hashes().wire().next().map_or(KnownFor::Nothing, KnownFor::Torrent);
+    let node = setup::start_node(common, &listen, known_for, output).await?;
     let options = AddOptions {
         root: share.root.clone(),
         trackers: trackers.clone(),

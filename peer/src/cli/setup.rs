@@ -15,18 +15,24 @@ use super::events::Event;
 use super::failure::Failure;
 use super::metrics;
 use super::output::Output;
-use crate::handle::{Addresses, Node, NodeConfig, StartError};
+use crate::handle::{Addresses, KnownFor, Node, NodeConfig, StartError};
 use crate::metrics::dialability_name;
 use crate::net::address::Reach;
 use crate::net::reachability::Dialability;
 use crate::net::transport::stays_on;
 
 /// Starts a node as the flags say and tells where it listens.
-pub async fn start_node(common: &Common, listen: &[Multiaddr], output: &Output) -> Result<Node, Failure> {
+pub async fn start_node(
+    common: &Common,
+    listen: &[Multiaddr],
+    known_for: KnownFor,
+    output: &Output,
+) -> Result<Node, Failure> {
     let config = NodeConfig {
         listen: listen.to_vec(),
         bind: bind(common)?,
         state_dir: Some(state_dir(common)?),
+        known_for,
         discovery: common.discovery_set(),
         bootstrap: common.bootstrap.clone(),
     };

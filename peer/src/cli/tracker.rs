@@ -11,7 +11,7 @@ use super::failure::{Exit, Failure, Outcome};
 use super::interrupt::Interrupt;
 use super::output::Output;
 use super::setup;
-use crate::handle::Node;
+use crate::handle::{KnownFor, Node};
 
 /// Runs it.
 pub async fn run(args: &TrackerArgs, common: &Common, output: &Output, mut interrupt: Interrupt) -> Outcome {
@@ -47,7 +47,7 @@ async fn start_bootstrap(tracker: &Tracker, common: &Common, output: &Output) ->
         return None;
     }
     let started = match node_beside(tracker, common) {
-        Ok(common) => setup::start_node(&common, &[], output).await,
+        Ok(common) => setup::start_node(&common, &[], KnownFor::Dht, output).await,
         Err(failure) => Err(failure),
     };
     match started {

@@ -1,18 +1,46 @@
 //! Who this node is: a key and a port that stay the same over restarts.
 //!
-//! Several nodes of one user may run at once, so the state folder holds numbered places; a node takes
-//! the first that no running node holds. Whoever restarts alone gets its old key and port back, and a
-//! link that names them keeps working.
+//! Several nodes of one user may run at once, so the state folder holds numbered places, of which no two
+//! running nodes hold the same. With a place stands what the node in it is known for: whoever shares a torrent
+//! gets the key and port back under which it was shared before, in whatever order nodes start, and links that
+//! name them keep working.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use libp2p::identity::Keypair;
+use samara_proto::infohash::InfoHash;
 use thiserror::Error;
 
-/// Nodes of one user at once; more is a mistake.
+/// Nodes of one user at once, and torrents whose links keep their address; more at once is a mistake, and links
+/// that are so many torrents old are given up.
 const PLACES: u32 = 1024;
+
+/// What others keep the address of a node for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KnownFor {
+    /// Nothing: it is found anew each time.
+    #[default]
+    Nothing,
+    /// Links to this torrent name it.
+    Torrent(InfoHash),
+    /// Others enter the DHT by it.
+    Dht,
+}
+
+impl fmt::Display for KnownFor {
+    /// As it is written down.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Torrent(name) => write!(f, "torrent {name}"),
+            Self::Dht => f.write_str("dht"),
+        }
+    }
+}
 
 /// The state folder cannot be used.
 #[derive(Debug, Error)]
@@ -34,12 +62,13 @@ pub enum IdentityError {
 pub struct NodeIdentity {
     keypair: Keypair,
     place: Option<Place>,
+    /// See [`NodeIdentity::is_lasting`].
+    is_lasting: bool,
     /// Why it is another than before, for people.
     warnings: Vec<String>,
 }
 
 struct Place {
-    number: u32,
     port_file: PathBuf,
     /// Holds the lock for as long as the node lives.
     _key_file: File,
@@ -48,20 +77,35 @@ struct Place {
 impl NodeIdentity {
     /// A new key that is forgotten with the process.
     pub fn ephemeral() -> Self {
-        Self { keypair: Keypair::generate_ed25519(), place: None, warnings: Vec::new() }
+        Self { keypair: Keypair::generate_ed25519(), place: None, is_lasting: false, warnings: Vec::new() }
     }
 
-    /// The key of the first free place in `state_dir`, made if it is new.
+    /// The key of a free place in `state_dir`, made if it is new: the one that is `known_for` this, or else one
+    /// that is known for nothing, or else the one whose links are oldest.
     ///
     /// # Errors
     /// See [`IdentityError`].
-    pub fn open(state_dir: &Path) -> Result<Self, IdentityError> {
+    pub fn open(state_dir: &Path, known_for: KnownFor) -> Result<Self, IdentityError> {
         let folder = state_dir.join("identity");
         fs::create_dir_all(&folder).map_err(at(&folder))?;
-        for number in 0..PLACES {
+        let wanted = known_for.to_string();
+        let mut is_lasting = known_for != KnownFor::Nothing;
+        for (number, record) in by_preference(&folder, &wanted) {
             let path = folder.join(format!("{number}.key"));
-            let Some(mut key_file) = lock(&path).map_err(at(&path))? else { continue };
+            let Some(mut key_file) = lock(&path).map_err(at(&path))? else {
+                is_lasting &= record != wanted;
+                continue;
+            };
+            let record_file = record_file(&folder, number);
+            if read_record(&record_file) != record {
+                // Somebody came and went since.
+                continue;
+            }
             let (keypair, origin) = read_or_make(&mut key_file).map_err(at(&path))?;
+            if known_for != KnownFor::Nothing {
+                // Also where it stands there already: the file's age is that of its last use.
+                fs::write(&record_file, format!("{wanted}\n")).map_err(at(&record_file))?;
+            }
             let port_file = folder.join(format!("{number}.port"));
             let mut warnings = Vec::new();
             // A port without a key is as much a trace of an earlier node as a damaged key.
@@ -74,16 +118,18 @@ impl NodeIdentity {
             }
             return Ok(Self {
                 keypair,
-                place: Some(Place { number, port_file, _key_file: key_file }),
+                place: Some(Place { port_file, _key_file: key_file }),
+                is_lasting,
                 warnings,
             });
         }
         Err(IdentityError::Full(folder))
     }
 
-    /// Whether it is the same at every start, because no other node ran from the folder already.
+    /// Whether it is the same at every start: it is known for something, and no other node that ran from the folder
+    /// already is known for the same.
     pub fn is_lasting(&self) -> bool {
-        self.place.as_ref().is_some_and(|place| place.number == 0)
+        self.is_lasting
     }
 
     /// Why it is another than before, for people; given once.
@@ -114,6 +160,46 @@ impl NodeIdentity {
 fn at(path: &Path) -> impl FnOnce(io::Error) -> IdentityError {
     let path = path.to_owned();
     |source| IdentityError::Io { path, source }
+}
+
+/// Every place with what it is known for, if anything: those that are known for `wanted`, those known for nothing,
+/// then the others, the one first that was used least recently.
+fn by_preference(folder: &Path, wanted: &str) -> Vec<(u32, String)> {
+    let mut places: Vec<_> = (0..PLACES)
+        .map(|number| {
+            let file = record_file(folder, number);
+            let record = read_record(&file);
+            let order = if record == wanted {
+                Order::Own
+            } else if record.is_empty() {
+                Order::Free
+            } else {
+                let used = file.metadata().and_then(|metadata| metadata.modified());
+                Order::Others(used.unwrap_or(SystemTime::UNIX_EPOCH))
+            };
+            (order, number, record)
+        })
+        .collect();
+    places.sort_unstable();
+    places.into_iter().map(|(_, number, record)| (number, record)).collect()
+}
+
+/// In which order places are tried.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Order {
+    Own,
+    Free,
+    Others(SystemTime),
+}
+
+/// Where it stands what a place is known for.
+fn record_file(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("{number}.known-for"))
+}
+
+/// What is written there; nothing if nothing is, or a crash tore it.
+fn read_record(file: &Path) -> String {
+    fs::read_to_string(file).unwrap_or_default().trim().to_owned()
 }
 
 /// The file, locked for us, or `None` if another process holds it.
@@ -158,21 +244,73 @@ fn read_or_make(file: &mut File) -> io::Result<(Keypair, Origin)> {
 mod tests {
     use super::*;
 
+    const NOTHING: KnownFor = KnownFor::Nothing;
+
+    fn torrent(number: u8) -> KnownFor {
+        KnownFor::Torrent(InfoHash([number; 20]))
+    }
+
+    /// Opened and let go of at once: the key's name.
+    fn opened(folder: &Path, known_for: KnownFor) -> libp2p::PeerId {
+        name(&NodeIdentity::open(folder, known_for).expect("an identity"))
+    }
+
+    fn name(identity: &NodeIdentity) -> libp2p::PeerId {
+        identity.keypair().public().to_peer_id()
+    }
+
     #[test]
     fn a_second_node_gets_a_place_of_its_own_and_a_restart_the_old_one() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let first = NodeIdentity::open(folder.path()).expect("a first identity");
-        let second = NodeIdentity::open(folder.path()).expect("a second identity");
-        assert!(first.is_lasting() && !second.is_lasting());
-        let key = |identity: &NodeIdentity| identity.keypair().public();
-        assert_ne!(key(&first), key(&second));
-        let old = key(&first);
+        let first = NodeIdentity::open(folder.path(), NOTHING).expect("a first identity");
+        let second = NodeIdentity::open(folder.path(), NOTHING).expect("a second identity");
+        assert_ne!(name(&first), name(&second));
+        let old = name(&first);
         first.remember_port(4001);
         drop(first);
-        let mut again = NodeIdentity::open(folder.path()).expect("the first identity again");
+        let mut again = NodeIdentity::open(folder.path(), NOTHING).expect("the first identity again");
         assert_eq!(again.take_warnings(), Vec::<String>::new());
-        assert_eq!(key(&again), old);
+        assert_eq!(name(&again), old);
         assert_eq!(again.last_port(), Some(4001));
+    }
+
+    #[test]
+    fn whoever_is_known_for_something_gets_its_place_back_in_whatever_order_nodes_start() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let open = |known_for| NodeIdentity::open(folder.path(), known_for).expect("an identity");
+        let known = [torrent(1), torrent(2), KnownFor::Dht];
+        let before: Vec<_> = known.map(open).iter().map(name).collect();
+        let others: Vec<_> = [NOTHING, torrent(3)].map(open).iter().map(name).collect();
+        let after: Vec<_> = [known[2], known[1], known[0]].map(open).iter().map(name).rev().collect();
+        assert_eq!(before, after);
+        assert!(
+            others.iter().all(|other| !before.contains(other)),
+            "a place that links name went to another"
+        );
+    }
+
+    #[test]
+    fn an_identity_lasts_unless_somebody_runs_who_is_known_for_the_same() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let open = |known_for| NodeIdentity::open(folder.path(), known_for).expect("an identity");
+        let [other, first, second] = [torrent(1), KnownFor::Dht, KnownFor::Dht].map(open);
+        assert!(other.is_lasting() && first.is_lasting() && !second.is_lasting());
+        assert!(!open(NOTHING).is_lasting());
+    }
+
+    #[test]
+    fn where_every_place_is_known_for_something_the_one_least_recently_used_goes() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let places = folder.path().join("identity");
+        fs::create_dir_all(&places).expect("a folder");
+        for number in 0..PLACES {
+            fs::write(record_file(&places, number), "torrent of long ago").expect("a file");
+        }
+        let old = File::options().write(true).open(record_file(&places, 700)).expect("it is there");
+        old.set_modified(SystemTime::UNIX_EPOCH).expect("it is ours");
+        let new = opened(folder.path(), torrent(1));
+        assert_eq!(read_record(&record_file(&places, 700)), torrent(1).to_string());
+        assert_eq!(opened(folder.path(), torrent(1)), new);
     }
 
     #[test]
@@ -180,23 +318,22 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::create_dir_all(folder.path().join("identity")).expect("a folder");
         fs::write(folder.path().join("identity/0.key"), b"torn").expect("a file");
-        let mut identity = NodeIdentity::open(folder.path()).expect("an identity");
+        let mut identity = NodeIdentity::open(folder.path(), NOTHING).expect("an identity");
         assert!(identity.take_warnings()[0].contains("damaged"), "it is told");
-        let made = identity.keypair().public();
+        let made = name(&identity);
         drop(identity);
-        let again = NodeIdentity::open(folder.path()).expect("an identity").keypair().public();
-        assert_eq!(made, again);
+        assert_eq!(made, opened(folder.path(), NOTHING));
     }
 
     #[test]
     fn an_emptied_key_is_told_of_and_a_first_start_is_not() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut first = NodeIdentity::open(folder.path()).expect("an identity");
+        let mut first = NodeIdentity::open(folder.path(), NOTHING).expect("an identity");
         assert_eq!(first.take_warnings(), Vec::<String>::new());
         first.remember_port(4001);
         drop(first);
         fs::write(folder.path().join("identity/0.key"), b"").expect("a file");
-        let mut second = NodeIdentity::open(folder.path()).expect("an identity");
+        let mut second = NodeIdentity::open(folder.path(), NOTHING).expect("an identity");
         assert_eq!(second.take_warnings().len(), 1);
     }
 }

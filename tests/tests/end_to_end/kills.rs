@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use samara_tests::content::{bytes_in_place, total_size};
+use samara_tests::content::{bytes_in_place, total_size, write_file};
 use samara_tests::process::Samara;
 use samara_tests::scene::{Scene, bytes_received, path_text, wait_written};
 
@@ -54,6 +54,24 @@ fn a_leech_stopped_by_hand_resumes() {
         leech.interrupt();
         assert_eq!(leech.wait_exit(Duration::from_secs(30)), 130, "{}", leech.story());
     }));
+}
+
+#[test]
+fn seeds_that_start_in_another_order_keep_the_addresses_that_their_links_name() {
+    let scene = Scene::new();
+    let files = ["one.bin", "two.bin"].map(|name| {
+        write_file(&scene.path(name), 1 << 16, 1).unwrap();
+        path_text(&scene.path(name))
+    });
+    let seed = |file: &String| scene.seed("seeds", &[file]);
+    let before = [&files[0], &files[1]].map(seed);
+    let addresses = before.map(|mut seed| {
+        seed.process.interrupt();
+        seed.process.wait_exit(Duration::from_secs(30));
+        seed.addresses
+    });
+    let [two, one] = [&files[1], &files[0]].map(seed);
+    assert_eq!(addresses, [one.addresses, two.addresses]);
 }
 
 #[test]
