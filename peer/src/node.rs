@@ -12,6 +12,7 @@ mod open;
 mod peers;
 mod reach;
 mod remember;
+mod retract;
 mod select;
 mod torrent;
 mod torrents;
@@ -397,8 +398,11 @@ impl NodeLoop {
                 self.drive(Input::PieceChecked { torrent, piece, verdict });
             }
             StoreEvent::Changed { message, pieces } => {
-                if let Some(active) = self.torrents.get_mut(&torrent).and_then(TorrentState::active_mut) {
-                    pieces.iter().for_each(|&piece| active.on_lost(piece));
+                if let Some(state) = self.torrents.get_mut(&torrent) {
+                    state.retraction.on_lost();
+                    if let Some(active) = state.active_mut() {
+                        pieces.iter().for_each(|&piece| active.on_lost(piece));
+                    }
                 }
                 for piece in pieces {
                     self.drive(Input::PieceLost { torrent, piece });
@@ -533,6 +537,7 @@ impl NodeLoop {
         }
         self.look_after_interface();
         let instant = Instant::now();
+        self.retract(instant);
         self.tell_progress();
         if instant.duration_since(self.refreshed) >= REFRESH {
             self.refreshed = instant;

@@ -44,7 +44,7 @@ pub fn words(waiting: Waiting, progress: &Progress) -> String {
         Waiting::ForPieces => {
             format!("waiting for {} that no connected peer has", pieces(progress.pieces_unseen))
         }
-        Waiting::ForTurn => "waiting for peers that are busy with others".to_owned(),
+        Waiting::ForTurn => "waiting for peers that give nothing now".to_owned(),
     }
 }
 

@@ -19,6 +19,7 @@ use super::dht::TorrentInDht;
 use super::exchange::Parted;
 use super::interface::Outside;
 use super::remember::Remembered;
+use super::retract::Retraction;
 use super::select::Wishes;
 use super::unreached::Vain;
 use super::waiting::Lack;
@@ -81,7 +82,7 @@ impl Active {
     /// What a handshake tells of it.
     pub(super) fn hosted(&self) -> Hosted {
         // Others take it for a promise of everything.
-        let upload_only = self.completed && self.chosen.is_everything();
+        let upload_only = self.completed && self.chosen.is_everything() && self.bytes_left() == 0;
         Hosted { metainfo: self.metainfo.clone(), upload_only }
     }
 
@@ -136,6 +137,8 @@ pub(super) struct TorrentState {
     pub(super) parted: BTreeMap<PeerKey, Parted>,
     /// Where it stands in the DHT.
     pub(super) dht: TorrentInDht,
+    /// Pieces that peers were told of and that are gone.
+    pub(super) retraction: Retraction,
     /// Peers saved for next time.
     pub(super) remembered: Remembered,
     /// Who gave how many content bytes.

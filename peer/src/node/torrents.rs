@@ -18,6 +18,7 @@ use super::dht::TorrentInDht;
 use super::open::{self, Fetched, Opened, Opening, Question};
 use super::peers::named_peer;
 use super::remember::Remembered;
+use super::retract::Retraction;
 use super::select::Wishes;
 use super::torrent::{Active, Fetching, Phase, Rates, TorrentState};
 use super::unreached::Vain;
@@ -82,6 +83,7 @@ impl NodeLoop {
             vain: Vain::default(),
             parted: BTreeMap::new(),
             dht: TorrentInDht::default(),
+            retraction: Retraction::default(),
             remembered: Remembered::default(),
             added: Instant::now(),
             rates: Rates::new(Instant::now()),

@@ -186,13 +186,13 @@ fn a_piece_that_a_seed_lost_is_given_once_its_file_is_put_back() {
     let out = scene.path("out");
     let mut leech = scene.get("leech", &torrent, &out, &["--peer", &seed.addresses[0]]);
     seed.process.wait_for("warning", TRANSFER);
-    leech.wait_until("a word of what it waits for", TRANSFER, |event| event["waiting_for"] == "turn");
+    leech.wait_until("a word of what it waits for", TRANSFER, |event| event["waiting_for"] == "pieces");
     damage(&file, 1_500_000);
     finish(leech, &file, &out.join("small.bin"));
 }
 
 #[test]
-fn a_seed_whose_file_vanishes_says_so_and_stays() {
+fn a_seed_whose_file_vanishes_says_so_to_its_peers_too_and_stays() {
     let scene = Scene::new();
     let file = scene.path("small.bin");
     write_file(&file, 3_000_000, 12).unwrap();
@@ -202,7 +202,9 @@ fn a_seed_whose_file_vanishes_says_so_and_stays() {
     let mut leech = scene.get("leech", &seed.magnet, &out, &[]);
     let warning = seed.process.wait_for("warning", TRANSFER);
     assert!(text(&warning, "message").contains("small.bin"), "{warning}");
-    assert!(seed.process.is_running() && leech.is_running());
+    let told = leech.wait_until("what it waits for", TRANSFER, |event| event["waiting_for"] == "pieces");
+    assert_eq!(told["peers"], 1, "{told}");
+    assert!(seed.process.is_running());
 }
 
 /// Waits for the end of a leech whose last event may have been read already.
