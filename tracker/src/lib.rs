@@ -25,7 +25,7 @@ use thiserror::Error;
 use tokio::task::JoinSet;
 
 pub use access::{Access, ListedHash};
-pub use args::TrackerArgs;
+pub use args::{TrackerArgs, listen_address};
 pub use config::{ConfigError, DEFAULT_FILE, HttpLimits, Listen, TrackerConfig};
 
 use device::Device;

@@ -7,7 +7,7 @@ use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use libp2p::Multiaddr;
-use samara_tracker::TrackerArgs;
+use samara_tracker::{TrackerArgs, listen_address};
 
 use super::bind::Bind;
 use super::{parse, units};
@@ -71,7 +71,7 @@ pub struct Common {
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub state_dir: Option<PathBuf>,
     /// Serve the node's figures for Prometheus at http://ADDR/metrics, such as 127.0.0.1:9469 (seed, get, node)
-    #[arg(long, global = true, value_name = "ADDR")]
+    #[arg(long, global = true, value_name = "ADDR", value_parser = listen_address)]
     pub metrics: Option<SocketAddr>,
     /// Ways to find peers, separated by commas [default: all: tracker, dht, pex, lan, cache]
     ///
