@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use samara_proto::infohash::Sha256Hash;
@@ -37,7 +37,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(300);
 /// Runs it.
 pub async fn run(args: &DemoArgs, output: &Output, mut interrupt: Interrupt) -> Outcome {
     let scratch = Scratch::new()?;
-    let story = Story { started: Instant::now(), output: output.clone() };
+    let story = Story { started: Instant::now(), output: output.clone(), stopped: Arc::default() };
     let told = tokio::select! {
         told = tokio::time::timeout(TIME_LIMIT, tell(args, &scratch, &story)) => {
             told.unwrap_or_else(|_| Err(Failure::failed("the demo took too long; try a smaller --size")))
@@ -51,7 +51,12 @@ pub async fn run(args: &DemoArgs, output: &Output, mut interrupt: Interrupt) -> 
 struct Story {
     started: Instant,
     output: Output,
+    /// The tracker, from when it is being stopped.
+    stopped: Stopped,
 }
+
+/// The announce URL of a tracker of which nobody need be warned that it does not answer.
+type Stopped = Arc<OnceLock<String>>;
 
 impl Story {
     fn say(&self, what: impl Display) {
@@ -96,20 +101,20 @@ async fn tell(args: &DemoArgs, scratch: &Scratch, story: &Story) -> Result<(), F
     });
     story.say(format_args!("tracker listens at {announce_url}"));
 
-    let (metainfo, torrent_file) = describe(&original, scratch, announce_url, &story.output).await?;
+    let (metainfo, torrent_file) = describe(&original, scratch, announce_url.clone(), &story.output).await?;
     let layout = metainfo.layout();
     let (pieces, length) = (layout.piece_count(), units::size(layout.piece_length().into()));
     story.say(format_args!("made {FILE_NAME}.torrent: {pieces} pieces of {length}"));
 
     let source = || TorrentSource::Metainfo(metainfo.clone());
     let home = original.parent().unwrap_or(scratch.path());
-    let seed = Member::join(SEED, source(), home, Role::Seed, &story.output).await?;
+    let seed = Member::join(SEED, source(), home, Role::Seed, story).await?;
     seed.wait("its files are checked", |state| state.is_ready).await?;
     let link = announce(story, &metainfo, &torrent_file, &seed.node);
     story.say("seed is ready: it has everything, the tracker knows it");
 
     let join = async |name: &'static str, source: TorrentSource| {
-        Member::join(name, source, &scratch.folder(name)?, Role::Get, &story.output).await
+        Member::join(name, source, &scratch.folder(name)?, Role::Get, story).await
     };
     let first = join("leech 1", source()).await?;
     story.say("leech 1 starts with nothing but the .torrent, and asks the tracker who has it");
@@ -133,6 +138,8 @@ async fn tell(args: &DemoArgs, scratch: &Scratch, story: &Story) -> Result<(), F
     story.say("leech 3 joins");
     let total = layout.total_size();
     third.wait("half of it has arrived", |state| 2 * state.received >= total).await?;
+    // It is set only here.
+    let _ = story.stopped.set(announce_url);
     stop_tracker(tracker, tracker_address, &third, total, story).await?;
 
     story.say_complete(&third, &third.wait("it is complete", complete).await?);

@@ -192,6 +192,7 @@ fn the_demo_tells_its_story() {
     let told = samara_tests::process::run(&scene.state("demo"), &["demo", "--size", "16MiB"], TRANSFER);
     assert_eq!(told.code, 0, "{}\n{}", told.stdout, told.stderr);
     assert!(told.stdout.contains("tracker"), "{}", told.stdout);
+    assert!(!told.stderr.contains("warning"), "the tracker is stopped on purpose: {}", told.stderr);
 }
 
 #[test]

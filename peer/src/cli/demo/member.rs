@@ -14,7 +14,7 @@ use super::super::events::{self, Event, Which};
 use super::super::failure::Failure;
 use super::super::output::Output;
 use super::super::setup;
-use super::{FILE_NAME, LOCALHOST};
+use super::{FILE_NAME, LOCALHOST, Stopped, Story};
 use crate::choice::Choice;
 use crate::engine::event::Source;
 use crate::handle::{AddOptions, Node, NodeConfig, Role, Stage, Torrent, TorrentEvent, TorrentSource};
@@ -69,8 +69,9 @@ impl Member {
         source: TorrentSource,
         folder: &Path,
         role: Role,
-        output: &Output,
+        story: &Story,
     ) -> Result<Self, Failure> {
+        let output = &story.output;
         let config = NodeConfig { bind: Some(LOCALHOST), ..NodeConfig::default() };
         let node = Node::start(config)
             .await
@@ -87,7 +88,7 @@ impl Member {
             .map_err(|error| Failure::failed(format!("cannot add {FILE_NAME}: {error}")))?;
         let (sender, state) = watch::channel(State::default());
         let bar = (role == Role::Get).then(|| output.bar(name));
-        tokio::spawn(follow(name, torrent, sender, output.clone(), bar));
+        tokio::spawn(follow(name, torrent, sender, output.clone(), bar, story.stopped.clone()));
         Ok(Self { name, node, folder: folder.to_owned(), state })
     }
 
@@ -117,9 +118,9 @@ async fn follow(
     mut torrent: Torrent,
     state: watch::Sender<State>,
     output: Output,
-    bar: Option<Bar>,
+    mut bar: Option<Bar>,
+    stopped: Stopped,
 ) {
-    let mut bar = bar;
     let mut which = of(name, FILE_NAME, torrent.names());
     let mut total = 0;
     let mut look = interval(LOOK_INTERVAL);
@@ -177,6 +178,9 @@ async fn follow(
                 bar = None;
                 state.send_modify(|state| state.complete = Some(Completed { bytes, elapsed, peers }));
             }
+            // The story says so itself.
+            Some(TorrentEvent::Warning(message))
+                if stopped.get().is_some_and(|url| message.contains(url)) => {}
             Some(TorrentEvent::Warning(message)) => output.warn_of(name, message),
             Some(TorrentEvent::Failed(message)) => {
                 state.send_modify(|state| state.failure = Some(message));
