@@ -576,6 +576,8 @@ fn files_are_numbered_and_a_name_that_no_file_has_is_wrong_usage() {
         shown.lines().any(|line| line.trim_start().starts_with("2 ") && line.ends_with("both/two")),
         "{shown}"
     );
+    let shown = &json(&samara(dir.path(), &["show", "both.torrent", "--json"]))[0];
+    assert_eq!(shown["files"][1], serde_json::json!({"number": 2, "path": "both/two", "size": 3}));
     for (pattern, said) in [("three", "no file"), ("3", "no file"), ("0", "counted from 1")] {
         for command in [&["get", "both.torrent"][..], &["verify", "both.torrent", "."]] {
             let output = samara(dir.path(), &[command, &["--only", pattern]].concat());

@@ -231,6 +231,8 @@ pub enum ShownSwarm {
 /// A file of a torrent.
 #[derive(Clone, Debug, Serialize)]
 pub struct ShownFile {
+    /// As `--only` counts files, from 1.
+    pub number: u32,
     /// Components joined with `/`, from the download folder down.
     pub path: String,
     /// Bytes.

@@ -51,6 +51,7 @@ pub async fn run(args: ShowArgs, common: &Common, output: &Output, mut interrupt
 fn of_metainfo(metainfo: &Metainfo) -> Shown {
     let layout = metainfo.layout();
     let files = metainfo.files().iter().zip(0..).map(|(file, index)| ShownFile {
+        number: index + 1,
         path: metainfo.disk_path(FileIndex(index)).collect::<Vec<_>>().join("/"),
         size: file.size,
     });
@@ -125,10 +126,8 @@ fn print(shown: &Shown, output: &Output) {
     if let Some(files) = &shown.files {
         output.field("files", files.len());
         let width = files.len().to_string().len();
-        // Counted as --only counts them.
-        for (number, file) in (1..).zip(files) {
-            let size = units::size(file.size);
-            output.say(format_args!("  {number:>width$}  {size:>10}  {}", file.path));
+        for ShownFile { number, path, size } in files {
+            output.say(format_args!("  {number:>width$}  {:>10}  {path}", units::size(*size)));
         }
     }
 }
