@@ -152,6 +152,16 @@ fn the_default_torrent_is_named_after_the_path_and_never_overwritten_silently() 
 }
 
 #[test]
+fn a_torrent_is_not_written_into_a_folder_that_is_not_there() {
+    let dir = with_file(50_000);
+    let refused = samara(dir.path(), &["create", "big.bin", "-o", "typo/big.torrent"]);
+    assert_exit(&refused, 1);
+    assert!(stderr(&refused).contains("no folder typo"), "{}", stderr(&refused));
+    assert!(!stderr(&refused).contains("hashed"), "it hashed before it refused");
+    assert!(!dir.path().join("typo").exists());
+}
+
+#[test]
 fn flags_of_create_end_up_in_the_torrent() {
     let dir = with_file(200_000);
     let flags = ["--tracker", "http://127.0.0.1:1/announce", "--tracker", "udp://127.0.0.1:2", "--private"];

@@ -155,7 +155,7 @@ pub struct CreateArgs {
     /// File or folder to describe
     #[arg(value_hint = ValueHint::AnyPath)]
     pub path: PathBuf,
-    /// Where to write [default: NAME.torrent in the current folder]
+    /// Where to write, in a folder that is there [default: NAME.torrent in the current folder]
     #[arg(short, long, value_name = "OUT.torrent", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
     /// Version of the format; hybrid is read by every BitTorrent client

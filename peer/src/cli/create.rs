@@ -27,6 +27,7 @@ pub fn run(args: &CreateArgs, output: &Output) -> Outcome {
     if !args.force && torrent.symlink_metadata().is_ok() {
         return Err(exists(&torrent));
     }
+    check_folder(&torrent)?;
     let options = CreateOptions {
         piece_length: args.piece_length,
         private: args.private,
@@ -207,6 +208,18 @@ impl Existing {
 
 fn exists(torrent: &Path) -> Failure {
     Failure::failed(format!("{} is there already; use --force to overwrite it, or -o", torrent.display()))
+}
+
+/// Refuses a folder that is not there, which may be a slip of the hand, before anything that takes time.
+fn check_folder(torrent: &Path) -> Result<(), Failure> {
+    match torrent.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => Err(Failure::failed(format!(
+            "cannot write {}: there is no folder {}; make it first",
+            torrent.display(),
+            folder.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Writes a whole file or nothing.
