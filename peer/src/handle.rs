@@ -185,7 +185,7 @@ pub enum TorrentEvent {
         /// How it was found.
         source: Source,
     },
-    /// Figures, about once a second.
+    /// Figures, about once a second, in the beginning oftener.
     Progress(Progress),
     /// Every piece that is wanted is verified and every file that is wanted has its final name. Said again when more
     /// was wanted after that, and has come too.

@@ -74,7 +74,7 @@ const WORK_QUEUE: usize = 256;
 const SETTLING: Duration = Duration::from_millis(500);
 /// How often figures are told and things looked after.
 const TICK: Duration = Duration::from_secs(1);
-/// How often it is looked after who is to be told of new peers.
+/// How often it is looked after who is to be told of new peers, and how a torrent that has just begun stands.
 const EXCHANGE_TICK: Duration = Duration::from_millis(250);
 /// How often what stays true is noted again.
 const REFRESH: Duration = Duration::from_secs(60);
@@ -310,6 +310,7 @@ impl NodeLoop {
                 () = wake_at(deadline) => self.drive(Input::Wake),
                 _ = tick.tick() => self.on_tick(),
                 _ = exchange_tick.tick() => {
+                    self.tell_beginnings();
                     self.hasten_dials();
                     self.exchange_peers();
                     self.offer_neighbours();

@@ -64,7 +64,7 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         node: Option<&'static str>,
     },
-    /// Figures, about once a second from when the metainfo is known.
+    /// Figures, about once a second from when the metainfo is known, in the beginning oftener.
     Progress {
         #[serde(flatten)]
         which: Which,

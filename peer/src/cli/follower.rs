@@ -259,7 +259,7 @@ fn details(progress: &Progress) -> Vec<String> {
     } else {
         let left = progress.bytes_total.saturating_sub(progress.bytes_done);
         details.push(units::rate(progress.down_rate));
-        details.extend(units::time_left(left, progress.down_rate));
+        details.extend(units::time_left(left, progress.down_rate).filter(|_| left > 0));
     }
     details.push(units::count(progress.peers, "peer"));
     if progress.up_rate > 0 {

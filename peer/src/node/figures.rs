@@ -2,21 +2,38 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::NodeLoop;
 use super::autonomy::Sightings;
-use super::torrent::Phase;
+use super::torrent::{Active, Phase, TorrentState};
 use super::waiting::Lack;
 use crate::engine::event::{PeerKey, Source, TorrentId};
 use crate::handle::{Role, TorrentEvent};
 use crate::metrics::{NodeFigures, TorrentFigures};
 
+/// So long after it began a torrent's figures are told oftener than later: many a download is no longer.
+const BEGINNING: Duration = Duration::from_secs(3);
+
 impl NodeLoop {
     /// Tells everybody who follows a torrent how it stands.
     pub(super) fn tell_progress(&mut self) {
+        self.tell_progress_of(|_| true);
+    }
+
+    /// Tells the same of torrents that have just begun.
+    pub(super) fn tell_beginnings(&mut self) {
+        let has_begun = |active: &Active| active.since.elapsed() < BEGINNING;
+        let is_due = |state: &TorrentState| state.active().is_some_and(has_begun);
+        if self.torrents.values().any(is_due) {
+            self.tell_progress_of(is_due);
+        }
+    }
+
+    fn tell_progress_of(&mut self, is_due: impl Fn(&TorrentState) -> bool) {
         let now = self.now();
         let (mut links, mut lacks, outside) = (self.linked_peers(), self.lacks(), self.outside());
-        for (id, state) in &mut self.torrents {
+        for (id, state) in self.torrents.iter_mut().filter(|(_, state)| is_due(state)) {
             let (links, lack) = (links.remove(id).unwrap_or_default(), lacks.remove(id).unwrap_or_default());
             state.figures.links.store(links.len() as u64, Ordering::Relaxed);
             if let Some(active) = state.active() {

@@ -76,6 +76,8 @@ pub(super) struct Active {
     pub(super) bytes_verified: u64,
     /// Everything that is wanted was here once.
     pub(super) completed: bool,
+    /// When the engine got it.
+    pub(super) since: Instant,
 }
 
 impl Active {

@@ -174,6 +174,7 @@ impl NodeLoop {
             bytes_done: 0,
             bytes_verified: 0,
             completed: false,
+            since: Instant::now(),
         };
         found.verified.iter_ones().for_each(|piece| active.on_good(piece));
         let bytes_present = active.bytes_done;
