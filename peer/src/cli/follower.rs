@@ -12,6 +12,7 @@ use super::linger::Linger;
 use super::output::Output;
 use super::stall::{self, Stall};
 use super::units;
+use crate::choice::Choice;
 use crate::engine::event::Source;
 use crate::handle::{Progress, Stage, TorrentEvent};
 use crate::metrics::source_name;
@@ -29,6 +30,10 @@ pub struct Follower {
     bytes_done: u64,
     /// Whether content came in; parts of pieces are kept too.
     has_received: bool,
+    /// Files that the user named.
+    named: Option<Choice>,
+    /// Whether the torrent has no such files.
+    is_misnamed: bool,
     stall: Stall,
 }
 
@@ -58,6 +63,8 @@ impl Follower {
             bytes_total: None,
             bytes_done: 0,
             has_received: false,
+            named: None,
+            is_misnamed: false,
             stall: Stall::default(),
         }
     }
@@ -74,6 +81,11 @@ impl Follower {
         let mut follower = Self::fetching(metainfo, output);
         follower.state = State::Seeding;
         follower
+    }
+
+    /// Takes it for wrong usage if the torrent has no files as the user named them.
+    pub fn naming(self, files: Choice) -> Self {
+        Self { named: Some(files), ..self }
     }
 
     /// How far it is.
@@ -97,6 +109,7 @@ impl Follower {
             TorrentEvent::Metainfo(metainfo) => {
                 self.which = Which::new(metainfo.name(), metainfo.info_hashes());
                 self.bytes_total = Some(metainfo.layout().total_size());
+                self.is_misnamed = self.named.as_ref().is_some_and(|files| files.of(&metainfo).is_err());
                 if let Some(bar) = &mut self.bar {
                     bar.set_label(metainfo.name());
                 }
@@ -245,7 +258,11 @@ impl Follower {
     fn on_failed(&mut self, message: &str) {
         // The name may itself be hostile; Output escapes the whole line.
         self.output.error(format_args!("{}: {message}", self.which.name));
-        self.state = State::Failed(if self.bytes_done > 0 { Exit::Incomplete } else { Exit::Failed });
+        self.state = State::Failed(match self.bytes_done {
+            _ if self.is_misnamed => Exit::Usage,
+            0 => Exit::Failed,
+            _ => Exit::Incomplete,
+        });
         self.bar = None;
     }
 }

@@ -170,12 +170,15 @@ async fn add(
         Source::Torrent(metainfo) => Follower::fetching(metainfo, output),
         Source::Magnet(_) => Follower::new(source.label(), source.hashes(), output),
     };
+    let choice = choice(&source, args);
+    let names_files = [&args.only, &args.first, &args.last].iter().any(|files| !files.is_empty());
+    let follower = if names_files { follower.naming(choice.clone()) } else { follower };
     let label = source.label();
     let options = AddOptions {
         root: args.output.clone(),
         trackers: args.trackers.clone(),
         peers: args.peers.clone(),
-        choice: choice(&source, args),
+        choice,
         role: Role::Get,
     };
     let source = match source {

@@ -258,9 +258,14 @@ fn some_files_arrive_and_later_the_rest(format: &str) {
     // The second time the metainfo is known at once.
     for _ in 0..2 {
         let mut wrong = scene.get("wrong", &seed.magnet, &scene.path("nowhere"), &["--only", "nothing"]);
-        assert_eq!(wrong.wait_exit(TRANSFER), 1, "{}", wrong.story());
+        assert_eq!(wrong.wait_exit(TRANSFER), 2, "{}", wrong.story());
         assert!(wrong.story().contains("no file of the torrent matches"), "{}", wrong.story());
     }
+
+    // What the link itself says is not the user's mistake.
+    let link = format!("{}&so=7", seed.magnet);
+    let mut wrong = scene.get("wrong link", &link, &scene.path("nowhere"), &[]);
+    assert_eq!(wrong.wait_exit(TRANSFER), 1, "{}", wrong.story());
 
     let rest = scene.get("rest", &torrent, &got, &peer);
     finish(rest, &folder, &got.join("library"));
