@@ -615,11 +615,29 @@ impl Torrent {
 
     /// Content bytes received so far, at any moment; some of them may still turn out bad.
     pub fn bytes_received(&self) -> u64 {
-        self.figures.downloaded.load(Ordering::Relaxed)
+        self.watch_received().bytes()
+    }
+
+    /// The same for somebody else than whoever waits for events.
+    pub fn watch_received(&self) -> Received {
+        Received { figures: self.figures.clone() }
     }
 
     /// What happens next; `None` when the node has left the torrent.
     pub async fn next_event(&mut self) -> Option<TorrentEvent> {
         self.events.recv().await
+    }
+}
+
+/// Tells how much of a torrent has been received, also when the node has left it.
+#[derive(Clone)]
+pub struct Received {
+    figures: Arc<Reported>,
+}
+
+impl Received {
+    /// Content bytes received so far.
+    pub fn bytes(&self) -> u64 {
+        self.figures.downloaded.load(Ordering::Relaxed)
     }
 }

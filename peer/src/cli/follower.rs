@@ -28,8 +28,8 @@ pub struct Follower {
     bytes_total: Option<u64>,
     /// Content bytes verified, as last heard.
     bytes_done: u64,
-    /// Whether content came in; parts of pieces are kept too.
-    has_received: bool,
+    /// Whether content came in or was here; parts of pieces are kept too.
+    has_some: bool,
     /// Files that the user named.
     named: Option<Choice>,
     /// Whether the torrent has no such files.
@@ -62,7 +62,7 @@ impl Follower {
             stage: None,
             bytes_total: None,
             bytes_done: 0,
-            has_received: false,
+            has_some: false,
             named: None,
             is_misnamed: false,
             stall: Stall::default(),
@@ -100,7 +100,12 @@ impl Follower {
 
     /// Whether some of it is here, to go on from.
     pub fn has_begun(&self) -> bool {
-        self.bytes_done > 0 || self.has_received
+        self.bytes_done > 0 || self.has_some
+    }
+
+    /// Takes note that content came in, before figures tell.
+    pub fn on_received(&mut self) {
+        self.has_some = true;
     }
 
     /// Takes note of an event and shows it.
@@ -143,6 +148,7 @@ impl Follower {
     }
 
     fn on_checking(&mut self, done: u32, total: u32) {
+        self.has_some |= total > 0;
         let (Some(bar), Some(bytes)) = (&mut self.bar, self.bytes_total) else { return };
         let share = u128::from(bytes) * u128::from(done) / u128::from(total.max(1));
         bar.set(u64::try_from(share).unwrap_or(bytes), bytes, &["checking what is here".to_owned()]);
@@ -165,7 +171,7 @@ impl Follower {
 
     fn on_progress(&mut self, now: Instant, progress: &Progress) {
         self.bytes_done = progress.bytes_done;
-        self.has_received |= progress.down_rate > 0;
+        self.has_some |= progress.down_rate > 0;
         // While the files are being looked at, the node gives no sizes yet.
         let bytes_total = self.bytes_total.unwrap_or(progress.bytes_total);
         let progress = &Progress { bytes_total, ..progress.clone() };

@@ -199,6 +199,7 @@ async fn follow(
     interrupt: &mut Interrupt,
 ) -> End {
     let (torrents, mut followers): (Vec<_>, Vec<_>) = downloads.into_iter().unzip();
+    let received: Vec<_> = torrents.iter().map(Torrent::watch_received).collect();
     let mut events = stream::select_all(torrents.into_iter().enumerate().map(|(index, torrent)| {
         stream::unfold(torrent, |mut torrent| async { Some((torrent.next_event().await?, torrent)) })
             .map(move |event| (index, Some(event)))
@@ -222,6 +223,12 @@ async fn follow(
             break Reason::NothingLeftToDo;
         }
     };
+    // The last figures may be a second old.
+    for (follower, received) in followers.iter_mut().zip(&received) {
+        if received.bytes() > 0 {
+            follower.on_received();
+        }
+    }
     End { reason, followers }
 }
 

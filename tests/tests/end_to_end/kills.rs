@@ -1,5 +1,6 @@
 //! Processes that end without a word, at any moment, and go on where they were.
 
+use std::io::Write;
 use std::time::Duration;
 
 use samara_tests::content::{bytes_in_place, total_size, write_file};
@@ -54,6 +55,29 @@ fn a_leech_stopped_by_hand_resumes() {
         leech.interrupt();
         assert_eq!(leech.wait_exit(Duration::from_secs(30)), 130, "{}", leech.story());
     }));
+}
+
+#[test]
+fn a_leech_stopped_before_its_first_figures_says_what_is_kept() {
+    let scene = Scene::new();
+    let file = large_file(&scene);
+    let torrent = path_text(&scene.create(&file, "hybrid", &[]));
+    // Whatever the machine's pace, the download does not end before it is stopped.
+    std::fs::File::options()
+        .write(true)
+        .open(&file)
+        .unwrap()
+        .write_all(b"not what the torrent says")
+        .unwrap();
+    let data = path_text(file.parent().unwrap());
+    let seed = scene.seed("seed", &[&torrent, "--data", &data]);
+    let out = scene.path("out");
+    let mut leech = scene.get("leech", &seed.magnet, &out, &[]);
+    wait_written(&mut leech, &out.join("large.bin.part"), 1, TRANSFER);
+    leech.interrupt();
+    assert_eq!(leech.wait_exit(Duration::from_secs(30)), 130, "{}", leech.story());
+    let last = leech.events().last().expect("it says how it ended").to_string();
+    assert!(last.contains("large.bin is kept in"), "{last}");
 }
 
 #[test]
