@@ -124,6 +124,17 @@ fn on_fast_links_the_last_pieces_wait_for_nobody() {
     assert!(report.seconds < 1.0, "{}", report.json());
 }
 
+#[test]
+fn a_fast_seed_fills_downlinks_of_leeches_whose_uplinks_are_full() {
+    let scenario = Scenario::named("flash-crowd").unwrap();
+    let (seed_up, up, down) = (200.0, 1.0, 16.0);
+    let params = Params { leeches: 5, pieces: 256, seed_up, up, down, ..(scenario.defaults)() };
+    let report = scenario.run(&params);
+    // Requests wait behind what a leech gives: with a short queue of them it was 0.28.
+    assert!(report.efficiency() > 0.7, "{}", report.json());
+    assert!(report.duplicate_ratio < 0.02, "{}", report.json());
+}
+
 fn sim(args: &[&str]) -> (bool, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_sim")).args(args).output().expect("the simulator starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it prints text");

@@ -60,9 +60,9 @@ pub struct EngineConfig {
     /// Least bytes requested ahead over all links of one torrent: the fewest on a slow downlink or one of which nothing is
     /// known yet, where more would take minutes to come; the most on a fast one, whatever its rate just now.
     pub in_flight_floor_bytes: RangeInclusive<u64>,
-    /// Time that the requests in flight cover beyond twice the bare delay, so that hiccups do not drain
-    /// the pipeline.
-    pub pipeline_slack: Duration,
+    /// Time that the requests in flight cover beyond twice the bare delay, so that hiccups do not drain the pipeline: the
+    /// least on one link of many, the most on one that gives everything.
+    pub pipeline_slack: RangeInclusive<Duration>,
     /// A link that gives nothing for this long while we wait is snubbed: others are asked too.
     pub snub_after: Duration,
     /// A snubbed link's requests are withdrawn after this long, all but a probe.
@@ -99,7 +99,7 @@ impl Default for EngineConfig {
             pipeline_ceiling_bytes: 16 * 1024 * 1024,
             requested_bytes: 64 * 1024 * 1024,
             in_flight_floor_bytes: 512 * 1024..=2 * 1024 * 1024,
-            pipeline_slack: Duration::from_millis(200),
+            pipeline_slack: Duration::from_millis(200)..=Duration::from_secs(2),
             snub_after: Duration::from_secs(10),
             withdraw_after: Duration::from_secs(30),
             stalled_after: Duration::from_secs(120),

@@ -89,9 +89,11 @@ impl Pipeline {
         now.since(self.progress_at)
     }
 
-    /// Bytes that should be in flight: rate times twice the bare delay and some slack, between floor and
-    /// ceiling; the floor is lower where the rate is known to be low; one block for a snubbed link.
-    pub fn target(&self, now: Moment, config: &EngineConfig) -> u64 {
+    /// Bytes that should be in flight while `all` bytes a second come over all links: rate times twice the bare delay
+    /// and some slack, between floor and ceiling; the floor is lower where the rate is known to be low; one block for a
+    /// snubbed link. The more of everything one link gives, the longer the slack: it must not run dry, whatever its
+    /// requests wait behind in our uplink, and what it is asked for would come no sooner from others.
+    pub fn target(&self, now: Moment, all: u64, config: &EngineConfig) -> u64 {
         if self.snubbed {
             return u64::from(BLOCK_LENGTH);
         }
@@ -100,7 +102,10 @@ impl Pipeline {
             0 => config.pipeline_floor_bytes,
             _ => (rate * FLOOR_SECONDS).max(SLOW_FLOOR).min(config.pipeline_floor_bytes),
         };
-        let horizon = self.base_delay.unwrap_or_default() * 2 + config.pipeline_slack;
+        let (least, most) = (*config.pipeline_slack.start(), *config.pipeline_slack.end());
+        let share = u128::from(rate) * most.as_micros() / u128::from(all.max(rate).max(1));
+        let slack = Duration::from_micros(u64::try_from(share).unwrap_or(u64::MAX)).max(least);
+        let horizon = self.base_delay.unwrap_or_default() * 2 + slack;
         let wanted = u128::from(rate) * horizon.as_micros() / 1_000_000;
         let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);
         wanted.max(floor).min(config.pipeline_ceiling_bytes)
@@ -143,6 +148,8 @@ mod tests {
 
     const MIB: u64 = 1024 * 1024;
     const SECOND: Duration = Duration::from_secs(1);
+    /// Far more comes over all links than over the one looked at.
+    const ALL: u64 = 1024 * MIB;
 
     fn at_millis(millis: u64) -> Moment {
         Moment::from_micros(millis * 1000)
@@ -152,12 +159,12 @@ mod tests {
     fn a_new_link_starts_at_the_floor_and_a_fast_far_one_outgrows_it() {
         let config = EngineConfig::default();
         let mut pipeline = Pipeline::new(at_millis(0));
-        assert_eq!(pipeline.target(at_millis(0), &config), config.pipeline_floor_bytes);
+        assert_eq!(pipeline.target(at_millis(0), ALL, &config), config.pipeline_floor_bytes);
         for millis in 0..2000 {
             // 50 MB/s at 100 ms.
             pipeline.on_block(at_millis(millis), 50_000, Duration::from_millis(100), millis == 0);
         }
-        let target = pipeline.target(at_millis(2000), &config);
+        let target = pipeline.target(at_millis(2000), ALL, &config);
         assert!((15 * MIB..=config.pipeline_ceiling_bytes).contains(&target), "{target}");
     }
 
@@ -169,7 +176,20 @@ mod tests {
         for millis in 0..5000 {
             pipeline.on_block(at_millis(millis), 5_000, Duration::from_secs(3), false);
         }
-        assert!(pipeline.target(at_millis(5000), &config) < 2 * MIB);
+        assert!(pipeline.target(at_millis(5000), ALL, &config) < 2 * MIB);
+    }
+
+    #[test]
+    fn a_link_that_gives_most_is_asked_for_most_ahead() {
+        let config = EngineConfig::default();
+        let mut pipeline = Pipeline::new(at_millis(0));
+        (1..=1000).for_each(|millis| pipeline.on_block(at_millis(millis), 4096, SECOND, false));
+        let seconds = |all: u64| pipeline.target(at_millis(1000), all, &config) as f64 / (4096.0 * 1000.0);
+        let of_shares = [1, 2, 4, 10, 100].map(|part| seconds(part * 4_096_000));
+        for (seconds, expected) in of_shares.into_iter().zip([2.0, 1.0, 0.5, 0.2, 0.2]) {
+            assert!((0.9..1.1).contains(&(seconds / expected)), "{of_shares:?}");
+        }
+        assert_eq!(seconds(0), of_shares[0], "nothing is known of the others");
     }
 
     #[test]
@@ -179,7 +199,7 @@ mod tests {
         for second in 1..5 {
             pipeline.on_block(at_millis(second * 1000), 16_384, Duration::from_secs(1), second == 1);
         }
-        assert_eq!(pipeline.target(at_millis(4000), &config), SLOW_FLOOR);
+        assert_eq!(pipeline.target(at_millis(4000), ALL, &config), SLOW_FLOOR);
     }
 
     #[test]
@@ -212,7 +232,7 @@ mod tests {
         let config = EngineConfig::default();
         let mut pipeline = Pipeline::new(at_millis(0));
         pipeline.snub();
-        assert_eq!(pipeline.target(at_millis(1), &config), u64::from(BLOCK_LENGTH));
+        assert_eq!(pipeline.target(at_millis(1), ALL, &config), u64::from(BLOCK_LENGTH));
         pipeline.on_block(at_millis(2), 16_384, Duration::from_millis(2), true);
         assert!(!pipeline.is_snubbed());
     }

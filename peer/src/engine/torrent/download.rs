@@ -41,7 +41,7 @@ impl Torrent {
             self.hungry.insert(link);
             return;
         }
-        let target = peer.pipeline.target(now, context.config);
+        let target = peer.pipeline.target(now, self.down.rate(now), context.config);
         let share = context.ahead.share(context.config.requested_bytes);
         let agreed = peer.traits.request_length.min(context.config.request_length);
         let (target, max_blocks) = match peer.trial {
