@@ -38,8 +38,10 @@ pub struct Turn {
     begun_at: Moment,
     /// Nothing was asked for yet.
     is_unused: bool,
-    /// The shortest time from an unchoke to a request.
+    /// How long it takes from an unchoke to a request: the shortest time, unless that was too short twice in a row.
     delay: Option<Duration>,
+    /// It asked for something only after its last turn.
+    was_late: bool,
 }
 
 impl Turn {
@@ -54,6 +56,7 @@ impl Turn {
             begun_at: now,
             is_unused: false,
             delay: None,
+            was_late: false,
         }
     }
 
@@ -70,7 +73,7 @@ impl Turn {
 
     /// It has a slot since `now`.
     pub fn begin(&mut self, now: Moment) {
-        *self = Self { is_unused: true, delay: self.delay, ..Self::new(now) };
+        *self = Self { is_unused: true, delay: self.delay, was_late: self.was_late, ..Self::new(now) };
     }
 
     /// Since when it has its slot, or waits for one.
@@ -83,13 +86,21 @@ impl Turn {
         if std::mem::take(&mut self.is_unused) {
             let delay = now.since(self.since);
             self.delay = Some(self.delay.map_or(delay, |known| known.min(delay)));
+            self.was_late = false;
         }
     }
 
-    /// It asks for something after its turn: it was not given the time to.
+    /// It asks for something after its turn: it was not given the time to. Once says little of a peer that was sooner
+    /// before.
     pub fn on_late_request(&mut self, now: Moment) {
         if std::mem::take(&mut self.is_unused) {
-            self.delay = Some(now.since(self.begun_at));
+            let delay = now.since(self.begun_at);
+            let was_late = std::mem::replace(&mut self.was_late, true);
+            self.delay = Some(match self.delay {
+                Some(known) if was_late => delay.min(known * 2),
+                Some(known) => known.min(delay),
+                None => delay,
+            });
         }
     }
 
@@ -188,14 +199,24 @@ mod tests {
     #[test]
     fn who_answers_after_its_turn_has_more_time_in_the_next() {
         let mut turn = Turn::new(at(0));
-        turn.begin(at(0));
-        turn.on_request(at(1));
         turn.begin(at(1000));
         turn.wait(at(1100));
         turn.on_late_request(at(1400));
         turn.on_late_request(at(1900));
         turn.begin(at(2000));
         assert_eq!(turn.ends_at(false, Duration::ZERO), at(2000 + 4 * 400));
+        turn.on_request(at(2050));
+        for (begun, grace) in [(3000, 200), (4000, 200), (5000, 400), (6000, 800), (7000, 1400)] {
+            turn.begin(at(begun));
+            assert_eq!(turn.ends_at(false, Duration::ZERO), at(begun + grace), "it is late again and again");
+            turn.on_late_request(at(begun + 350));
+        }
+        turn.begin(at(8000));
+        turn.on_request(at(8350));
+        turn.begin(at(9000));
+        turn.on_late_request(at(9900));
+        turn.begin(at(10_000));
+        assert_eq!(turn.ends_at(false, Duration::ZERO), at(11_400), "once says little");
     }
 
     #[test]
