@@ -13,6 +13,7 @@ pub mod context;
 pub mod dispersal;
 pub mod event;
 pub mod partial;
+pub mod parts;
 pub mod peer;
 pub mod picker;
 pub mod pipeline;
@@ -234,6 +235,15 @@ impl Engine {
             }
             Input::Unjudged { link, block } => {
                 self.at(link, |torrent, context| torrent.on_unjudged(link, block, context))
+            }
+            Input::LeavesCame { torrent, piece } => {
+                self.with(torrent, |torrent, context| torrent.on_leaves(piece, context));
+                Some(torrent)
+            }
+            Input::NoLeaves { link, piece } => self.at(link, |torrent, _| torrent.on_no_leaves(link, piece)),
+            Input::BlocksChecked { torrent, block, order, bad } => {
+                self.with(torrent, |torrent, context| torrent.on_blocks_checked(block, order, &bad, context));
+                Some(torrent)
             }
             Input::PieceLost { torrent, piece } => {
                 self.with(torrent, |torrent, context| torrent.on_lost(piece, context));

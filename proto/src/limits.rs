@@ -17,6 +17,8 @@ pub const TORRENT_TOKENS: usize = 16 * FILES as usize;
 pub const PIECES: u32 = 1 << 21;
 /// Bytes in a piece: the longest that a common client (qBittorrent) offers to make; 16,384 blocks.
 pub const PIECE_LENGTH: u32 = 256 * 1024 * 1024;
+/// Blocks of 16 KiB in a piece: as many as the longest has.
+pub const BLOCKS_PER_PIECE: u32 = PIECE_LENGTH / BLOCK_LENGTH;
 /// Files in a torrent, padding included: each costs a few hundred bytes of memory.
 pub const FILES: u32 = 1 << 18;
 /// Content bytes in a torrent: what a bencoded integer and a file offset of an operating system can say.

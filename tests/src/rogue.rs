@@ -145,7 +145,7 @@ pub async fn corrupt(ip: IpAddr, victim: &Multiaddr, metainfo: Arc<Metainfo>, co
         }
     };
     let lying = async {
-        let hosted = Hosted { metainfo: metainfo.clone(), upload_only: false };
+        let hosted = Hosted { metainfo: metainfo.clone(), upload_only: false, blocks: false };
         let name = metainfo.info_hashes().wire().next().expect("a torrent has a name");
         let mut link = greet(stream, IDENTITY, name, Some(hosted)).await.expect("the victim takes part");
         let mut blocks = 0;
@@ -163,7 +163,7 @@ async fn lie_on(stream: Stream, lie: Lie, metainfo: Arc<Metainfo>, content: Arc<
     if lie == Lie::Noise {
         return make_noise(stream).await;
     }
-    let hosted = Hosted { metainfo: metainfo.clone(), upload_only: false };
+    let hosted = Hosted { metainfo: metainfo.clone(), upload_only: false, blocks: false };
     let Ok(mut link) = respond(stream, IDENTITY, |_| Some(hosted)).await else { return };
     // Whatever the victim does to the stream is its right.
     let _ = lie_along(&mut link, lie, &metainfo, &content, blocks).await;

@@ -100,6 +100,8 @@ pub struct PeerTraits {
     pub request_queue: u32,
     /// It has everything, whatever it shows (BEP 21).
     pub upload_only: bool,
+    /// Both sides tell each other of single verified blocks.
+    pub blocks: bool,
 }
 
 /// The part of the wire's messages that the engine hears and speaks. Content bytes, metadata and
@@ -132,6 +134,13 @@ pub enum PeerMessage {
     Suggest(PieceIndex),
     /// BEP 6.
     AllowedFast(PieceIndex),
+    /// Ours: of a piece that is not whole yet these blocks are verified.
+    Blocks {
+        /// The piece.
+        piece: PieceIndex,
+        /// As many bits as the piece has blocks of 16 KiB; at least one is set.
+        blocks: Bitfield,
+    },
 }
 
 /// How a hash check ended.
@@ -261,6 +270,32 @@ pub enum Input {
         /// What was to be judged, exactly as ordered.
         block: BlockRef,
     },
+    /// The leaf hashes of a piece that is begun came, with proof: its blocks can be checked one by one.
+    LeavesCame {
+        /// Its torrent.
+        torrent: TorrentId,
+        /// The piece.
+        piece: PieceIndex,
+    },
+    /// A peer gives no leaf hashes of a piece, or false ones.
+    NoLeaves {
+        /// Who was asked.
+        link: LinkId,
+        /// The piece.
+        piece: PieceIndex,
+    },
+    /// Blocks that were to be checked were held against their leaf hashes. What was found good is not written to
+    /// any more.
+    BlocksChecked {
+        /// Its torrent.
+        torrent: TorrentId,
+        /// What was to be checked, exactly as ordered.
+        block: BlockRef,
+        /// The number of the order.
+        order: u32,
+        /// The 16 KiB blocks of it that are wrong.
+        bad: Vec<BlockRef>,
+    },
     /// A verified piece is no longer what it was: somebody changed the file under us.
     PieceLost {
         /// Its torrent.
@@ -296,7 +331,7 @@ pub enum Output {
         /// What.
         message: PeerMessage,
     },
-    /// Read a verified block and send it; answered by `BlockSent`, `BlockUnreadable`, or the link's end.
+    /// Read a block that is verified, alone or with its piece, and send it; answered by `BlockSent`, `BlockUnreadable`, or the link's end.
     SendBlock {
         /// To whom.
         link: LinkId,
@@ -317,6 +352,24 @@ pub enum Output {
         link: LinkId,
         /// One 16 KiB block, or a whole piece.
         block: BlockRef,
+    },
+    /// Ask a peer for the leaf hashes of a piece that is begun, to check its blocks one by one; answered by
+    /// `LeavesCame`, `NoLeaves`, or the link's end, or not at all.
+    FetchLeaves {
+        /// Whom to ask.
+        link: LinkId,
+        /// The piece.
+        piece: PieceIndex,
+    },
+    /// Hold blocks of a piece whose leaf hashes came, and which are queued for the disk or on it, against those;
+    /// answered by `BlocksChecked`, ahead of the answer to any check of the piece ordered later.
+    CheckBlocks {
+        /// Its torrent.
+        torrent: TorrentId,
+        /// Which: whole 16 KiB blocks of one piece.
+        block: BlockRef,
+        /// The number of this order.
+        order: u32,
     },
     /// End a link; answered by `Disconnected`.
     Disconnect {

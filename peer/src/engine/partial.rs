@@ -1,17 +1,21 @@
 //! Pieces begun and not yet verified: for each block who was asked and who gave it.
 
+mod leaves;
 mod slot;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use samara_proto::bitfield::Bitfield;
 use samara_proto::layout::PieceIndex;
 use samara_proto::limits::BLOCK_LENGTH;
 use samara_proto::moment::Moment;
 
 use super::cancelled::Cancelled;
 use super::event::{LinkId, PeerKey};
-use slot::{Origin, Slot};
+use super::parts::Parts;
+use leaves::Leaves;
+use slot::{Check, Origin, Slot};
 
 /// Links that may be asked for one block at the same time.
 pub const HOLDERS_MAX: usize = 3;
@@ -42,6 +46,10 @@ pub struct Taker<'a> {
     pub link: LinkId,
     /// Blocks that it must not be asked for yet.
     pub cancelled: &'a Cancelled,
+    /// Pieces that its peer has.
+    pub has: &'a Bitfield,
+    /// What its peer has of others.
+    pub parts: &'a Parts,
     /// Blocks that one request may ask for.
     pub max_blocks: u32,
 }
@@ -97,7 +105,7 @@ pub struct Judgement {
 struct Partial {
     slots: Vec<Slot>,
     /// Slots that are open.
-    open: u32,
+    open: Bitfield,
     /// Slots without their block.
     missing: u32,
     /// No slot before this one is open.
@@ -106,8 +114,9 @@ struct Partial {
     /// Who gave what there is of a piece that one peer alone is to give, but has been taken from.
     disowned: Option<PeerKey>,
     contested: bool,
-    /// Hash checks ordered and not done.
+    /// Hash checks of the whole ordered and not done.
     checks: u32,
+    leaves: Leaves,
     progress_at: Moment,
 }
 
@@ -126,13 +135,14 @@ impl Partials {
         let slots = vec![slot; blocks as usize];
         let partial = Partial {
             slots,
-            open: blocks,
+            open: Bitfield::full(blocks),
             missing: blocks,
             cursor: 0,
             sharing,
             disowned: None,
             contested: false,
             checks: 0,
+            leaves: Leaves::default(),
             progress_at: now,
         };
         self.pieces.insert(piece, partial);
@@ -202,11 +212,13 @@ impl Partials {
         }
         partial.contested |= partial.slots.iter().any(|slot| slot.holder_count() > 0);
         // Fits 32 bits: it was made of such a number.
-        partial.missing = partial.slots.len() as u32;
-        let all = Run { piece, first: 0, count: partial.missing };
+        partial.missing = partial.slots.iter().filter(|slot| !slot.is_good()).count() as u32;
+        let all = Run { piece, first: 0, count: partial.slots.len() as u32 };
         self.change(all, |slot| {
-            slot.origin = None;
-            slot.open = slot.has_room();
+            if !slot.is_good() {
+                slot.reset();
+                slot.open = slot.has_room();
+            }
         });
     }
 
@@ -219,7 +231,7 @@ impl Partials {
     pub fn next_run(&self, piece: PieceIndex, taker: Taker<'_>) -> Option<Run> {
         let partial = self.pieces.get(&piece)?;
         let askable = |slot: &Slot| slot.open && slot.has_room();
-        run_of(piece, &partial.slots, partial.cursor, taker, askable)
+        run_of(piece, partial, partial.cursor, taker, askable)
     }
 
     /// The first blocks that `taker` can be asked for although others are, where every one of those is
@@ -244,7 +256,7 @@ impl Partials {
                 continue;
             }
             looks = looks.saturating_sub(partial.slots.len());
-            if let Some(run) = run_of(piece, &partial.slots, 0, taker, rescuable) {
+            if let Some(run) = run_of(piece, partial, 0, taker, rescuable) {
                 return Some(run);
             }
         }
@@ -380,7 +392,8 @@ impl Partials {
                 (false, Some(giver)) if !in_doubt(giver) => _ = judgement.cleared.insert(giver),
                 _ => {}
             }
-            if bad.contains(&n) && slot.origin.take().is_some() {
+            if bad.contains(&n) && slot.origin.is_some() {
+                slot.reset();
                 partial.missing += 1;
                 slot.doubted = false;
             }
@@ -449,7 +462,7 @@ impl Partials {
         for owner in idle_owners {
             self.disown(owner, now);
         }
-        let is_stalled = |partial: &Partial| late(partial) && partial.open < partial.missing;
+        let is_stalled = |partial: &Partial| late(partial) && partial.open.count_ones() < partial.missing;
         let stalled: Vec<Run> = self
             .pieces
             .iter_mut()
@@ -473,18 +486,18 @@ impl Partials {
             change(slot);
             match (was_open, slot.open) {
                 (false, true) => {
-                    partial.open += 1;
+                    partial.open.set(PieceIndex(n as u32));
                     partial.cursor = partial.cursor.min(n as u32);
                     opened = true;
                 }
-                (true, false) => partial.open -= 1,
+                (true, false) => _ = partial.open.clear(PieceIndex(n as u32)),
                 _ => {}
             }
         }
         while partial.slots.get(partial.cursor as usize).is_some_and(|slot| !slot.open) {
             partial.cursor += 1;
         }
-        if partial.open > 0 {
+        if !partial.open.is_empty() {
             self.open.insert(run.piece);
         } else {
             self.open.remove(&run.piece);
@@ -493,20 +506,28 @@ impl Partials {
     }
 }
 
+/// The first blocks of `piece` that fit and that `taker` can be asked for, if it has the piece; or a part of it, and
+/// those that are open fit.
 fn run_of(
     piece: PieceIndex,
-    slots: &[Slot],
+    partial: &Partial,
     from: u32,
     taker: Taker<'_>,
     fits: impl Fn(&Slot) -> bool,
 ) -> Option<Run> {
+    // It has all of it, or a part.
+    let part = if taker.has.get(piece) { None } else { Some(taker.parts.get(piece)?) };
     let fits = |n: u32| {
         let is_cancelled = || taker.cancelled.covers(piece, n * BLOCK_LENGTH);
-        slots.get(n as usize).is_some_and(|slot| fits(slot) && !slot.is_held_by(taker.link))
+        partial.slots.get(n as usize).is_some_and(|slot| fits(slot) && !slot.is_held_by(taker.link))
+            && part.is_none_or(|part| part.get(PieceIndex(n)))
             && !is_cancelled()
     };
     // A piece has no more blocks than fit 32 bits.
-    let first = (from..slots.len() as u32).find(|&n| fits(n))?;
+    let first = match part {
+        None => (from..partial.slots.len() as u32).find(|&n| fits(n))?,
+        Some(part) => part.common_from(&partial.open, PieceIndex(0)).map(|n| n.0).find(|&n| fits(n))?,
+    };
     let count = (first..first.saturating_add(taker.max_blocks)).take_while(|&n| fits(n)).count();
     Some(Run { piece, first, count: count as u32 })
 }

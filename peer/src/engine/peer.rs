@@ -12,6 +12,7 @@ use super::blame::Trial;
 use super::cancelled::Cancelled;
 use super::config::EngineConfig;
 use super::event::{PeerKey, PeerTraits};
+use super::parts::Parts;
 use super::pipeline::Pipeline;
 use super::rate::Meter;
 use super::requests::Requests;
@@ -49,6 +50,8 @@ pub struct Peer {
     pub traits: PeerTraits,
     /// The pieces it has.
     pub has: Bitfield,
+    /// What it has of those of which it has not all, and that we miss.
+    pub parts: Parts,
     /// It said at once that it has everything, and is counted so.
     pub came_with_all: bool,
     /// How many of its pieces we miss.
@@ -119,6 +122,7 @@ impl Peer {
             key,
             traits,
             has: Bitfield::new(pieces),
+            parts: Parts::default(),
             came_with_all: false,
             wanted: 0,
             we_choke: true,
@@ -179,6 +183,11 @@ impl Peer {
     /// change with them.
     pub fn earn(&mut self) {
         self.allowance = self.allowance.saturating_add(EARNED).min(ALLOWANCE);
+    }
+
+    /// Whether it has anything that we miss.
+    pub fn is_useful(&self) -> bool {
+        self.wanted > 0 || !self.parts.is_empty()
     }
 
     /// It allows us `piece` even while it chokes us.
@@ -254,7 +263,7 @@ mod tests {
     use super::*;
 
     fn peer() -> Peer {
-        let traits = PeerTraits { fast: true, request_length: 0, request_queue: 0, upload_only: false };
+        let traits = PeerTraits { fast: true, request_length: 0, request_queue: 0, upload_only: false, blocks: false };
         Peer::new(PeerKey(1), traits, 10, Trial::Passed, Moment::ZERO)
     }
 

@@ -16,6 +16,7 @@ use super::cancelled::Cancelled;
 use super::config::EngineConfig;
 use super::event::{LinkId, PeerKey};
 use super::partial::{Arrival, Givers, Judgement, Partials, Run, Sharing, Taker};
+use super::parts::Parts;
 use super::rng::EngineRng;
 use super::selection::{Priority, Selection, Sequence};
 
@@ -35,6 +36,8 @@ pub struct Asker<'a> {
     pub peer: PeerKey,
     /// What that peer has.
     pub has: &'a Bitfield,
+    /// What it has of others.
+    pub parts: &'a Parts,
     /// It chokes us: only these pieces may be asked for.
     pub only: Option<&'a BTreeSet<PieceIndex>>,
     /// Pieces it refused lately.
@@ -53,7 +56,13 @@ pub struct Asker<'a> {
 
 impl<'a> Asker<'a> {
     fn taker(&self) -> Taker<'a> {
-        Taker { link: self.link, cancelled: self.cancelled, max_blocks: self.max_blocks }
+        Taker {
+            link: self.link,
+            cancelled: self.cancelled,
+            has: self.has,
+            parts: self.parts,
+            max_blocks: self.max_blocks,
+        }
     }
 }
 
@@ -342,6 +351,54 @@ impl Picker {
         &self.partials
     }
 
+    /// `link` is asked for the leaf hashes of `piece`.
+    pub fn on_leaves_asked(&mut self, piece: PieceIndex, link: LinkId, now: Moment) {
+        self.partials.on_leaves_asked(piece, link, now);
+    }
+
+    /// `link` does not give the leaf hashes of `piece`.
+    pub fn on_no_leaves(&mut self, piece: PieceIndex, link: LinkId) {
+        self.partials.on_no_leaves(piece, link);
+    }
+
+    /// The leaf hashes of `piece` are known. What came before.
+    pub fn on_leaves(&mut self, piece: PieceIndex) -> Vec<BlockRef> {
+        let runs = self.partials.on_leaves(piece);
+        runs.into_iter().map(|run| self.block_of(run)).collect()
+    }
+
+    /// What there is of `block` is being checked by `order`.
+    pub fn on_check_ordered(&mut self, block: BlockRef, order: u32) {
+        self.partials.on_check_ordered(run_of(block), order);
+    }
+
+    /// The parts of `block` that are still those that were to be checked by `order`.
+    pub fn checked_by(&self, block: BlockRef, order: u32) -> Vec<BlockRef> {
+        let runs = self.partials.checked_by(run_of(block), order);
+        runs.into_iter().map(|run| self.block_of(run)).collect()
+    }
+
+    /// `block` was checked, and is good but for those in `bad`.
+    pub fn on_blocks_good(&mut self, block: BlockRef, bad: &[BlockRef]) {
+        let bad = bad.iter().map(|bad| run_of(*bad).first).collect();
+        self.partials.on_blocks_good(run_of(block), &bad);
+    }
+
+    /// Whether all of `block` was found good although its piece is not whole.
+    pub fn is_good(&self, block: BlockRef) -> bool {
+        self.is_ours(block) && self.partials.is_good(run_of(block))
+    }
+
+    /// The good blocks of `piece`, if others should hear of `group` more.
+    pub fn take_news(&mut self, piece: PieceIndex, group: u32) -> Option<Bitfield> {
+        self.partials.take_news(piece, group)
+    }
+
+    /// Whether another hash check of `piece` is to be ordered.
+    pub fn recheck(&mut self, piece: PieceIndex) -> bool {
+        self.partials.recheck(piece)
+    }
+
     /// A hash check of `piece` is done. Whether it is of all that is there now.
     pub fn on_check_done(&mut self, piece: PieceIndex) -> bool {
         self.partials.on_check_done(piece)
@@ -453,8 +510,11 @@ impl Picker {
         if let Some(only) = asker.only {
             return only.iter().copied().filter(may_begin).min_by_key(|piece| Reverse(priority(piece)));
         }
+        let in_part = asker.parts.pieces().filter(may_begin);
         if self.sequence == Sequence::Ascending {
-            return self.availability.first(asker.has, above, suits);
+            let order = |piece: &PieceIndex| (Reverse(priority(piece)), *piece);
+            let whole = self.availability.first(asker.has, above, suits);
+            return in_part.chain(whole).min_by_key(order);
         }
         // What a peer would rather send does not come before what we would rather have.
         let is_foremost = |piece: &PieceIndex| !self.availability.any_choosable_above(priority(piece));
@@ -462,15 +522,21 @@ impl Picker {
         if let Some(piece) = suggested.into_iter().find(|piece| is_foremost(piece) && may_begin(piece)) {
             return Some(piece);
         }
-        if self.random_left > 0 {
-            return self.availability.any(asker.has, above, rng, suits);
-        }
-        self.availability.rarest(asker.has, above, rng, suits)
+        let whole = if self.random_left > 0 {
+            self.availability.any(asker.has, above, rng, suits)
+        } else {
+            self.availability.rarest(asker.has, above, rng, suits)
+        };
+        // What is nowhere whole yet is the rarest.
+        let rarity = |piece: &PieceIndex| (Reverse(priority(piece)), self.availability.count(*piece));
+        in_part.chain(whole).min_by_key(rarity)
     }
 
     /// Whether the link could be asked for any of a piece that is not begun.
     fn can_begin(&self, asker: &Asker<'_>, piece: PieceIndex) -> bool {
-        (0..self.layout.blocks_in(piece)).any(|n| !asker.cancelled.covers(piece, n * BLOCK_LENGTH))
+        let is_offered = |n| asker.has.get(piece) || asker.parts.has(piece, n);
+        let is_askable = |n| is_offered(n) && !asker.cancelled.covers(piece, n * BLOCK_LENGTH);
+        (0..self.layout.blocks_in(piece)).any(is_askable)
     }
 
     fn may_continue(&self, asker: &Asker<'_>, piece: PieceIndex, now: Moment) -> bool {
@@ -485,13 +551,21 @@ impl Picker {
     }
 
     fn suits(&self, asker: &Asker<'_>, piece: PieceIndex, now: Moment) -> bool {
-        asker.has.get(piece)
+        (asker.has.get(piece) || self.may_give_part(asker, piece))
             && !asker.refused.contains_key(&piece)
             && asker.only.is_none_or(|only| only.contains(&piece))
             && self
                 .failed
                 .get(&piece)
                 .is_none_or(|failure| failure.avoided_until <= now || !failure.givers.contains(&asker.peer))
+    }
+
+    /// Whether the link has a part of a piece that need not come from one peer alone.
+    fn may_give_part(&self, asker: &Asker<'_>, piece: PieceIndex) -> bool {
+        asker.parts.contains(piece)
+            && !asker.suspect
+            && !self.failed.contains_key(&piece)
+            && self.partials.sharing(piece).is_none_or(|sharing| sharing == Sharing::Shared)
     }
 
     fn block_of(&self, run: Run) -> BlockRef {

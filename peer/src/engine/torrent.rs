@@ -1,6 +1,7 @@
 //! One torrent: its pieces, its links, and what each fact about them leads to.
 
 mod download;
+mod forward;
 mod judge;
 mod late;
 mod links;
@@ -50,6 +51,8 @@ pub struct Torrent {
     picker: Picker,
     /// Blocks held against their leaf hashes.
     cases: Cases,
+    /// Orders to check single blocks so far.
+    block_checks: u32,
     /// While we are a first seed.
     dispersal: Option<Dispersal>,
     links: BTreeMap<LinkId, Peer>,
@@ -99,6 +102,7 @@ impl Torrent {
             missing,
             picker,
             cases: Cases::default(),
+            block_checks: 0,
             dispersal,
             links: BTreeMap::new(),
             by_peer: BTreeMap::new(),
@@ -151,6 +155,8 @@ impl Torrent {
         match (verdict, self.verified.get(piece)) {
             (Verdict::Good, false) => self.on_good(piece, context),
             (Verdict::Bad, true) => self.on_lost(piece, context),
+            // Which of its blocks are bad is about to be known.
+            (Verdict::Bad, false) if self.picker.partials().are_blocks_being_checked(piece) => {}
             (Verdict::Bad, false) if is_latest && !self.look_into(piece, context) => {
                 self.on_bad_whole(piece, context);
             }
@@ -206,10 +212,11 @@ impl Torrent {
         self.close_cases(piece, &givers.peers, context);
         for (&link, peer) in &mut self.links {
             let has_it = peer.has.get(piece);
+            let had_part = peer.parts.remove(piece);
             news::tell(link, peer, piece, context);
-            if has_it && is_wanted {
-                peer.wanted -= 1;
-                if peer.wanted == 0 {
+            if (has_it && is_wanted) || had_part {
+                peer.wanted -= u32::from(has_it && is_wanted);
+                if !peer.is_useful() {
                     self.resting.remove(&link);
                     if std::mem::take(&mut peer.we_want) {
                         context.send(link, PeerMessage::NotInterested);
@@ -226,7 +233,7 @@ impl Torrent {
     /// A piece is bad, and nobody can say which of its blocks are.
     fn on_bad_whole(&mut self, piece: PieceIndex, context: &mut Context<'_>) {
         // Some of it may be on its way again already.
-        if !self.picker.is_complete(piece) {
+        if !self.picker.is_complete(piece) || self.picker.partials().are_blocks_being_checked(piece) {
             return;
         }
         let givers = self.picker.on_failed(piece, context.now, context.rng);

@@ -1,5 +1,7 @@
-//! The extension handshake (BEP 10), the metadata exchange (BEP 9) and the peer exchange (after BEP 11).
+//! The extension handshake (BEP 10), the metadata exchange (BEP 9), the peer exchange (after BEP 11) and
+//! telling of single blocks.
 
+mod blocks;
 mod metadata;
 mod pex;
 
@@ -10,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use thiserror::Error;
 
+pub use blocks::{BlocksError, BlocksMessage};
 pub use metadata::{METADATA_PIECE, MetadataError, MetadataMessage, metadata_pieces, metadata_range};
 pub use pex::{PexError, PexFlags, PexMessage, PexPeer};
 
@@ -24,6 +27,9 @@ pub const UT_METADATA: &str = "ut_metadata";
 
 /// The name of our peer exchange in [`ExtensionHandshake::m`].
 pub const SAMARA_PEX: &str = "samara_pex";
+
+/// The name of our telling of single verified blocks in [`ExtensionHandshake::m`].
+pub const SAMARA_BLOCKS: &str = "samara_blocks";
 
 /// What one end says of itself in the first extended message (BEP 10). Everything in it is optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

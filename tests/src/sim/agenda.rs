@@ -72,6 +72,17 @@ pub enum Event {
         /// Which.
         of: Blocks,
     },
+    /// Blocks were checked one by one.
+    BlocksChecked {
+        /// By whom.
+        host: HostNo,
+        /// Which life of it.
+        life: u32,
+        /// Which.
+        of: Blocks,
+        /// By which order.
+        order: u32,
+    },
     /// Both handshakes of a dial are done, or it has failed.
     Dialled {
         /// Who dialled.

@@ -20,9 +20,13 @@ impl World {
             }
             Output::CheckPiece { piece, .. } => (!self.hosts[host as usize].disk.is_whole(*piece))
                 .then(|| format!("it checks piece {piece}, of which blocks are missing")),
+            Output::CheckBlocks { block, .. } => self
+                .cannot_check(host, *block)
+                .then(|| format!("it checks {block:?} one by one without leaf hashes or blocks")),
             Output::Disconnect { link, reason } => self.check_disconnect(host, *link, *reason),
             Output::Dial { .. }
             | Output::Judge { .. }
+            | Output::FetchLeaves { .. }
             | Output::HolderBanned { .. }
             | Output::Completed { .. } => None,
         };
@@ -49,6 +53,13 @@ impl World {
             }
             PeerMessage::HaveAll if !verified.is_full() => {
                 Some("it says that it has everything and has not".to_owned())
+            }
+            PeerMessage::Blocks { piece, blocks } => {
+                let told = blocks.iter_ones().map(|n| (*piece, n.0 * BLOCK_LENGTH));
+                let mut told =
+                    told.map(|(piece, begin)| BlockRef { piece, begin, length: BLOCK_LENGTH });
+                let unverified = told.find(|&block| !self.has(host, block));
+                unverified.map(|block| format!("it announces {block:?}, which is not verified"))
             }
             PeerMessage::Request(block) if verified.get(block.piece) => {
                 Some(format!("it requests {block:?}, which is verified"))
@@ -95,9 +106,14 @@ impl World {
         is_unjust.then(|| format!("it ends a link to the honest host {other}: {reason:?}"))
     }
 
+    fn cannot_check(&self, host: HostNo, block: BlockRef) -> bool {
+        !self.is_whole_blocks(block.begin, block.length)
+            || !self.hosts[host as usize].disk.knows_leaves(block.piece)
+    }
+
     fn has(&self, host: HostNo, block: BlockRef) -> bool {
         self.is_whole_blocks(block.begin, block.length)
-            && self.hosts[host as usize].disk.verified().get(block.piece)
+            && self.hosts[host as usize].disk.may_serve(block)
     }
 
     /// Looks at everything about one host.

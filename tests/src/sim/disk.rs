@@ -1,7 +1,7 @@
 //! A host's disk: which blocks are there, which of them are wrong and who gave those, which pieces were found
 //! good; no bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use samara_proto::bitfield::Bitfield;
 use samara_proto::layout::{BlockRef, PieceIndex};
@@ -43,6 +43,10 @@ pub struct Disk {
     present: Vec<u64>,
     /// Who gave each wrong one.
     wrong: BTreeMap<u32, HostNo>,
+    /// Pieces whose leaf hashes are known, in this life.
+    leaves: BTreeSet<PieceIndex>,
+    /// Blocks that were held against those and found good.
+    good: BTreeSet<u32>,
 }
 
 /// What became of a block that was written.
@@ -57,7 +61,7 @@ impl Disk {
     pub fn new(shape: Shape, is_full: bool) -> Self {
         let verified = if is_full { Bitfield::full(shape.pieces) } else { Bitfield::new(shape.pieces) };
         let words = (shape.pieces * shape.blocks()).div_ceil(64) as usize;
-        Self { shape, verified, present: vec![0; words], wrong: BTreeMap::new() }
+        Self { shape, verified, present: vec![0; words], wrong: BTreeMap::new(), leaves: BTreeSet::new(), good: BTreeSet::new() }
     }
 
     /// The pieces that were found good.
@@ -80,7 +84,7 @@ impl Disk {
             if is_verified || (self.present[word] & bit != 0 && !self.wrong.contains_key(&number)) {
                 duplicate += BLOCK_LENGTH;
             }
-            if is_verified {
+            if is_verified || self.good.contains(&number) {
                 continue;
             }
             self.present[word] |= bit;
@@ -109,14 +113,59 @@ impl Disk {
         wrong.map(|(&number, &giver)| (self.block(number), giver)).collect()
     }
 
+    /// The leaf hashes of a piece are known.
+    pub fn on_leaves(&mut self, piece: PieceIndex) {
+        if !self.verified.get(piece) {
+            self.leaves.insert(piece);
+        }
+    }
+
+    /// Whether the leaf hashes of a piece are known, or could be computed.
+    pub fn knows_leaves(&self, piece: PieceIndex) -> bool {
+        self.verified.get(piece) || self.leaves.contains(&piece)
+    }
+
+    /// Whether the leaf hashes of a piece that is not verified came.
+    pub fn has_leaves(&self, piece: PieceIndex) -> bool {
+        self.leaves.contains(&piece)
+    }
+
+    /// Holds blocks against their leaf hashes: those that are wrong or not there. The others stay as they are.
+    pub fn check(&mut self, block: BlockRef) -> Vec<BlockRef> {
+        let first = self.shape.first(block);
+        let numbers = first..first + block.length / BLOCK_LENGTH;
+        let is_good = |number: &u32| self.has(*number) && !self.wrong.contains_key(number);
+        let (good, bad): (Vec<u32>, Vec<u32>) = numbers.partition(is_good);
+        self.good.extend(good);
+        bad.into_iter().map(|number| self.block(number)).collect()
+    }
+
+    /// Whether all of a block was found good, alone or with its piece.
+    pub fn may_serve(&self, block: BlockRef) -> bool {
+        let first = self.shape.first(block);
+        let mut numbers = first..first + block.length / BLOCK_LENGTH;
+        self.verified.get(block.piece) || numbers.all(|number| self.good.contains(&number))
+    }
+
+    /// What is only in memory is gone.
+    pub fn on_crash(&mut self) {
+        self.leaves.clear();
+        self.good.clear();
+    }
+
     /// The piece was found good.
     pub fn on_good(&mut self, piece: PieceIndex) {
         self.verified.set(piece);
+        self.leaves.remove(&piece);
+        for number in self.numbers(piece) {
+            self.good.remove(&number);
+        }
     }
 
     /// The piece was found bad: none of its blocks counts as there.
     pub fn on_bad(&mut self, piece: PieceIndex) {
         for number in self.numbers(piece) {
+            self.good.remove(&number);
             self.present[number as usize / 64] &= !(1 << (number % 64));
             self.wrong.remove(&number);
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use samara_peer::engine::config::EngineConfig;
 use samara_peer::engine::event::{DisconnectReason, HolderKey};
-use samara_proto::layout::BlockRef;
+use samara_proto::layout::{BlockRef, PieceIndex};
 
 use super::agenda::{HostNo, LinkNo, Nanos, PipeNo};
 use super::disk::{Disk, Shape};
@@ -154,6 +154,8 @@ pub struct Host {
     pub stalled_until: Nanos,
     /// Who was asked for each block in this life, where single blocks are judged.
     pub asked_of: BTreeMap<BlockRef, Asked>,
+    /// Leaf hashes asked for to check the blocks of a piece one by one.
+    pub leaf_questions: BTreeSet<(LinkNo, PieceIndex)>,
     /// Those whose bad block was judged in this life, where nobody else was asked for the block.
     pub convicted: BTreeSet<HostNo>,
     /// Figures.
@@ -192,6 +194,7 @@ impl Host {
             inbound: 0,
             stalled_until: 0,
             asked_of: BTreeMap::new(),
+            leaf_questions: BTreeSet::new(),
             convicted: BTreeSet::new(),
             counts: Counts::default(),
         }

@@ -63,6 +63,10 @@ impl Trace {
             PeerMessage::Have(piece) => self.pair(16, u64::from(piece.0)),
             PeerMessage::Suggest(piece) => self.pair(17, u64::from(piece.0)),
             PeerMessage::AllowedFast(piece) => self.pair(18, u64::from(piece.0)),
+            PeerMessage::Blocks { piece, blocks } => {
+                self.pair(20 + 100, u64::from(piece.0));
+                blocks.iter_ones().for_each(|block| self.mix(u64::from(block.0)));
+            }
             PeerMessage::Bitfield(has) => {
                 self.pair(19, u64::from(has.len()));
                 has.iter_ones().for_each(|piece| self.mix(u64::from(piece.0)));

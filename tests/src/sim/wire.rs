@@ -1,8 +1,10 @@
 //! What a message weighs on the wire, by the production codec, and that it survives the way.
 
+use std::num::NonZeroU8;
+
 use samara_peer::engine::event::PeerMessage;
 use samara_proto::infohash::Sha256Hash;
-use samara_proto::layout::BlockRef;
+use samara_proto::layout::{BlockRef, Layout};
 use samara_proto::limits::{BLOCK_LENGTH, REQUEST_LENGTH};
 use samara_proto::wire::codec::{FrameLimits, LENGTH_PREFIX, PieceHeader, check_head, frame_length};
 use samara_proto::wire::message::{HashRequest, Message};
@@ -13,6 +15,9 @@ use super::disk::Shape;
 pub const HANDSHAKE_BYTES: u32 = 68 + 160;
 /// Bytes before a block's own.
 pub const BLOCK_HEADER_BYTES: u32 = PieceHeader::ENCODED as u32;
+
+/// Where everybody wants to hear of single blocks.
+const BLOCKS_ID: u8 = 3;
 
 /// What one end says to the other besides content.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +37,7 @@ pub enum Talk {
 pub struct Scales {
     limits: FrameLimits,
     shape: Shape,
+    layout: Layout,
     decode_every: u32,
     until_decode: u32,
     buffer: Vec<u8>,
@@ -41,7 +47,8 @@ impl Scales {
     /// For a torrent of that shape; one in `decode_every` messages is decoded.
     pub fn new(shape: Shape, decode_every: u32) -> Self {
         let limits = FrameLimits::for_torrent(shape.pieces, REQUEST_LENGTH);
-        Self { limits, shape, decode_every, until_decode: 0, buffer: Vec::new() }
+        let layout = Layout::single_file(shape.bytes(), shape.piece_length);
+        Self { limits, shape, layout, decode_every, until_decode: 0, buffer: Vec::new() }
     }
 
     /// Bytes on the wire of whatever is said.
@@ -78,7 +85,8 @@ impl Scales {
     /// What became of the message, if it does not come out of the codec as it went in.
     pub fn weigh(&mut self, message: &PeerMessage) -> Result<u32, String> {
         self.buffer.clear();
-        Message::from(message.clone()).encode(&mut self.buffer);
+        let on_wire = message.clone().into_wire(NonZeroU8::new(BLOCKS_ID));
+        on_wire.expect("everybody hears of blocks").encode(&mut self.buffer);
         if self.until_decode == 0 {
             self.until_decode = self.decode_every;
             let back = self.decode();
@@ -97,7 +105,12 @@ impl Scales {
             return None;
         }
         check_head(length, *body.first()?, &self.limits).ok()?;
-        PeerMessage::from_wire(Message::decode(body, &self.limits).ok()?, self.shape.pieces).ok()?
+        match Message::decode(body, &self.limits).ok()? {
+            Message::Extended { id: BLOCKS_ID, payload } => {
+                PeerMessage::of_blocks(&payload, &self.layout).ok()
+            }
+            message => PeerMessage::from_wire(message, self.shape.pieces).ok()?,
+        }
     }
 }
 

@@ -196,6 +196,9 @@ impl World {
             Event::Judged { host, life, link, of } if self.lives(host, life) => {
                 self.on_judged(host, link, of)
             }
+            Event::BlocksChecked { host, life, of, order } if self.lives(host, life) => {
+                self.on_blocks_checked(host, of, order);
+            }
             Event::Dialled { host, life, to } if self.lives(host, life) => self.on_dialled(host, to),
             Event::HungUp { link, side } => self.on_hung_up(link, side),
             Event::Announce { host, life } if self.lives(host, life) => self.announce(host),
@@ -216,6 +219,7 @@ impl World {
             Event::Checked { .. }
             | Event::Proven { .. }
             | Event::Judged { .. }
+            | Event::BlocksChecked { .. }
             | Event::Dialled { .. }
             | Event::Announce { .. }
             | Event::Answered { .. }
@@ -242,7 +246,8 @@ impl World {
     fn tell(&mut self, host: HostNo, input: Input) {
         let at = host as usize;
         let Some(engine) = self.engines[at].as_mut() else { return };
-        let tells_of_bad = matches!(&input, Input::Judged { bad, .. } if !bad.is_empty());
+        let tells_of_bad =
+            matches!(&input, Input::Judged { bad, .. } | Input::BlocksChecked { bad, .. } if !bad.is_empty());
         engine.handle(moment(self.now), input);
         self.facts_fed += 1;
         while let Some(output) = self.engines[at].as_mut().and_then(Engine::next_output) {

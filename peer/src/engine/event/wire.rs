@@ -1,6 +1,10 @@
 //! The engine's messages as they stand on the wire, both ways.
 
+use std::num::NonZeroU8;
+
 use samara_proto::bitfield::{Bitfield, BitfieldError};
+use samara_proto::layout::Layout;
+use samara_proto::wire::extension::{BlocksError, BlocksMessage};
 use samara_proto::wire::message::Message;
 
 use super::PeerMessage;
@@ -35,24 +39,42 @@ impl PeerMessage {
             | Message::Unknown { .. } => return Ok(None),
         }))
     }
-}
 
-impl From<PeerMessage> for Message {
-    fn from(message: PeerMessage) -> Self {
-        match message {
-            PeerMessage::Choke => Self::Choke,
-            PeerMessage::Unchoke => Self::Unchoke,
-            PeerMessage::Interested => Self::Interested,
-            PeerMessage::NotInterested => Self::NotInterested,
-            PeerMessage::Have(piece) => Self::Have(piece),
-            PeerMessage::Bitfield(has) => Self::Bitfield(has.to_wire()),
-            PeerMessage::HaveAll => Self::HaveAll,
-            PeerMessage::HaveNone => Self::HaveNone,
-            PeerMessage::Request(block) => Self::Request(block),
-            PeerMessage::Cancel(block) => Self::Cancel(block),
-            PeerMessage::Reject(block) => Self::Reject(block),
-            PeerMessage::Suggest(piece) => Self::Suggest(piece),
-            PeerMessage::AllowedFast(piece) => Self::AllowedFast(piece),
+    /// The engine's view of the payload of an extended message that tells of blocks.
+    ///
+    /// # Errors
+    /// If it is malformed, or there are no such blocks in the torrent.
+    pub fn of_blocks(payload: &[u8], layout: &Layout) -> Result<Self, BlocksError> {
+        let BlocksMessage { piece, blocks } = BlocksMessage::decode(payload)?;
+        if piece.0 >= layout.piece_count() {
+            return Err(BlocksError::OutOfRange);
         }
+        let blocks =
+            Bitfield::from_wire(&blocks, layout.blocks_in(piece)).map_err(|_| BlocksError::OutOfRange)?;
+        Ok(Self::Blocks { piece, blocks })
+    }
+
+    /// The message on the wire to a remote that wants to hear of blocks under `blocks_id`; `None` if it does not want
+    /// to hear this.
+    pub fn into_wire(self, blocks_id: Option<NonZeroU8>) -> Option<Message> {
+        Some(match self {
+            Self::Choke => Message::Choke,
+            Self::Unchoke => Message::Unchoke,
+            Self::Interested => Message::Interested,
+            Self::NotInterested => Message::NotInterested,
+            Self::Have(piece) => Message::Have(piece),
+            Self::Bitfield(has) => Message::Bitfield(has.to_wire()),
+            Self::HaveAll => Message::HaveAll,
+            Self::HaveNone => Message::HaveNone,
+            Self::Request(block) => Message::Request(block),
+            Self::Cancel(block) => Message::Cancel(block),
+            Self::Reject(block) => Message::Reject(block),
+            Self::Suggest(piece) => Message::Suggest(piece),
+            Self::AllowedFast(piece) => Message::AllowedFast(piece),
+            Self::Blocks { piece, blocks } => {
+                let payload = BlocksMessage { piece, blocks: blocks.to_wire() }.encode();
+                Message::Extended { id: blocks_id?.get(), payload }
+            }
+        })
     }
 }

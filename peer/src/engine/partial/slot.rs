@@ -10,6 +10,17 @@ pub(super) enum Origin {
     Peer(PeerKey),
 }
 
+/// Whether a block was held against its leaf hash.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Check {
+    #[default]
+    None,
+    /// It is to be, by this order.
+    Ordered(u32),
+    /// It is what it should be, for good: nothing is written over it.
+    Good,
+}
+
 /// The state of one block.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Slot {
@@ -17,11 +28,23 @@ pub(super) struct Slot {
     pub(super) open: bool,
     pub(super) origin: Option<Origin>,
     pub(super) holders: [Option<LinkId>; HOLDERS_MAX],
+    /// Whether it was held against its leaf hash.
+    pub(super) check: Check,
     /// Somebody else's block may have taken the place of the one whose origin is known.
     pub(super) doubted: bool,
 }
 
 impl Slot {
+    pub(super) fn is_good(&self) -> bool {
+        self.check == Check::Good
+    }
+
+    /// Its block is to be fetched again.
+    pub(super) fn reset(&mut self) {
+        self.origin = None;
+        self.check = Check::None;
+    }
+
     /// The peer whose block it was first.
     pub(super) fn giver(&self) -> Option<PeerKey> {
         match self.origin {

@@ -19,7 +19,7 @@ pub(super) const TORRENT: TorrentId = TorrentId(1);
 pub(super) const LINK: LinkId = LinkId(5);
 pub(super) const PIECES: u32 = 40;
 pub(super) const FAST: PeerTraits =
-    PeerTraits { fast: true, request_length: BLOCK_LENGTH, request_queue: 50, upload_only: false };
+    PeerTraits { fast: true, request_length: BLOCK_LENGTH, request_queue: 50, upload_only: false, blocks: false };
 pub(super) const SLOW: PeerTraits = PeerTraits { fast: false, ..FAST };
 
 /// One engine, driven by hand.

@@ -279,7 +279,7 @@ fn any_input() -> impl Strategy<Value = Input> {
             holder: (peer > 1).then_some(HolderKey(1)),
             link,
             direction: Direction::Inbound,
-            traits: PeerTraits { fast, request_length: 40_000, request_queue: 9, upload_only: false },
+            traits: PeerTraits { fast, request_length: 40_000, request_queue: 9, upload_only: false, blocks: false },
         }),
         1 => link().prop_map(|link| Input::Disconnected { link }),
         12 => (link(), any_message()).prop_map(|(link, message)| Input::Received { link, message }),

@@ -33,7 +33,7 @@ impl Torrent {
         let now = context.now;
         let Some(peer) = self.links.get(&link) else { return };
         let is_closed = (peer.chokes_us && peer.allowed.is_empty()) || peer.trial == Trial::Awaited;
-        if self.aim == Aim::Serve || peer.wanted == 0 || is_closed {
+        if self.aim == Aim::Serve || !peer.is_useful() || is_closed {
             self.hungry.remove(&link);
             return;
         }
@@ -163,6 +163,7 @@ impl Torrent {
         // One packet takes both.
         news::tell_all(link, peer, context);
         context.send(link, PeerMessage::Request(block));
+        self.seek_leaves(link, block.piece, context);
     }
 
     /// Offers what became free to every link that had nothing to ask for.
@@ -235,6 +236,9 @@ impl Torrent {
             peer.wasted_bytes += wasted;
         }
         self.try_giver(link, block, &arrival, context);
+        if arrival.fresh > 0 && self.picker.partials().knows_leaves(block.piece) {
+            self.check_blocks(block, context);
+        }
         for &other in &arrival.others {
             self.cancel_superfluous(other, block, context);
         }
@@ -332,6 +336,7 @@ fn asker<'a>(link: LinkId, peer: &'a Peer, max_blocks: u32, reputation: &Reputat
         link,
         peer: peer.key,
         has: &peer.has,
+        parts: &peer.parts,
         only: peer.chokes_us.then_some(&peer.allowed),
         refused: &peer.refused,
         cancelled: &peer.cancelled,

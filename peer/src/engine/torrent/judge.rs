@@ -80,6 +80,22 @@ impl Torrent {
             }
             return;
         }
+        let cleared = self.weigh(block, bad, context);
+        if let Charge::FirstOf(link) = case.charge {
+            let trial = if bad.is_empty() { Trial::Passed } else { Trial::First };
+            self.end_trial(link, trial, context);
+        }
+        self.acquit(&cleared, context);
+    }
+
+    /// `block` was held against its leaf hashes: whoever gave one of those in `bad` has to go. Who gave good ones.
+    pub(super) fn weigh(
+        &mut self,
+        block: BlockRef,
+        bad: &[BlockRef],
+        context: &mut Context<'_>,
+    ) -> BTreeSet<PeerKey> {
+        let piece = block.piece;
         let contested = self.picker.partials().is_contested(piece);
         let links = &self.links;
         let may_be_anothers = |offset, giver| {
@@ -98,11 +114,7 @@ impl Torrent {
         judgement.culprits.into_iter().for_each(|culprit| self.convict(culprit, context));
         judgement.doubtful.into_iter().for_each(|peer| context.reputation.suspect(peer));
         judgement.cleared.iter().for_each(|&peer| context.reputation.clear(peer));
-        if let Charge::FirstOf(link) = case.charge {
-            let trial = if bad.is_empty() { Trial::Passed } else { Trial::First };
-            self.end_trial(link, trial, context);
-        }
-        self.acquit(&judgement.cleared, context);
+        judgement.cleared
     }
 
     /// A peer gave what is corrupt, for certain. It is asked for nothing more from this moment; other torrents

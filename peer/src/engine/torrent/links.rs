@@ -121,7 +121,7 @@ impl Torrent {
         }
         if self.links.len() >= context.config.links_per_torrent {
             let boring = self.links.iter().find(|(_, peer)| {
-                peer.wanted == 0 && !peer.wants_us && peer.linked_at + BORING_AFTER <= context.now
+                !peer.is_useful() && !peer.wants_us && peer.linked_at + BORING_AFTER <= context.now
             });
             let Some((&boring, _)) = boring else { return Err(DisconnectReason::TooManyLinks) };
             self.drop_link(boring, DisconnectReason::TooManyLinks, context);

@@ -50,6 +50,7 @@ impl Torrent {
             PeerMessage::Cancel(block) => self.on_cancel(link, block, context),
             PeerMessage::Reject(block) => self.on_reject(link, block, context),
             PeerMessage::Suggest(piece) => peer.suggest(piece),
+            PeerMessage::Blocks { piece, blocks } => self.on_blocks(link, piece, blocks, context),
             PeerMessage::AllowedFast(piece) => {
                 peer.allow(piece);
                 self.refill(link, context);
@@ -99,6 +100,7 @@ impl Torrent {
             }
             return;
         }
+        peer.parts.remove(piece);
         self.picker.on_have(piece, context.rng);
         self.note_copy(link, piece, context);
         let is_missed = self.misses(piece);
@@ -172,9 +174,10 @@ fn is_fast(message: &PeerMessage) -> bool {
 /// The piece a message is about, where only its number can be wrong.
 fn piece_of(message: &PeerMessage) -> Option<PieceIndex> {
     match message {
-        PeerMessage::Have(piece) | PeerMessage::Suggest(piece) | PeerMessage::AllowedFast(piece) => {
-            Some(*piece)
-        }
+        PeerMessage::Have(piece)
+        | PeerMessage::Suggest(piece)
+        | PeerMessage::AllowedFast(piece)
+        | PeerMessage::Blocks { piece, .. } => Some(*piece),
         PeerMessage::Cancel(block) | PeerMessage::Reject(block) => Some(block.piece),
         _ => None,
     }
@@ -184,7 +187,10 @@ fn piece_of(message: &PeerMessage) -> Option<PieceIndex> {
 /// are free until they turn out to be of no use.
 fn cost(message: &PeerMessage) -> u32 {
     match message {
-        PeerMessage::Have(_) | PeerMessage::Request(_) | PeerMessage::Reject(_) => 0,
+        PeerMessage::Have(_)
+        | PeerMessage::Blocks { .. }
+        | PeerMessage::Request(_)
+        | PeerMessage::Reject(_) => 0,
         PeerMessage::Unchoke => UNCHOKE_COST,
         _ => 1,
     }

@@ -62,7 +62,8 @@ impl Torrent {
         for (&link, peer) in &mut self.links {
             let wanted = |piece: &PieceIndex| self.picker.wants(*piece) && !self.verified.get(*piece);
             peer.wanted = peer.has.iter_ones().filter(wanted).count() as u32;
-            let is_wanted = peer.wanted > 0;
+            peer.parts.retain(|piece| wanted(&piece));
+            let is_wanted = peer.is_useful();
             self.resting.remove(&link);
             if is_wanted != peer.we_want {
                 peer.we_want = is_wanted;

@@ -32,7 +32,8 @@ impl Torrent {
         if let Some(dispersal) = self.dispersal.as_mut().filter(|_| is_for_others) {
             dispersal.on_refused(link, block.piece, context.now);
         }
-        let granted = if peer.we_choke || is_for_others || !self.verified.get(block.piece) {
+        let is_here = self.verified.get(block.piece) || self.picker.is_good(block);
+        let granted = if peer.we_choke || is_for_others || !is_here {
             None
         } else {
             Some(peer.uploads.grant(block, context.config.request_queue))

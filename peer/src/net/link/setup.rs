@@ -67,6 +67,7 @@ impl Established {
             fast: self.fast,
             request_length: self.remote.longest_request(),
             upload_only: self.remote.upload_only == Some(true),
+            blocks: false,
             request_queue: self.remote.reqq.unwrap_or(250).clamp(1, REQUEST_QUEUE),
         }
     }

@@ -35,6 +35,7 @@ const TRAITS: PeerTraits = PeerTraits {
     request_length: REQUEST_LENGTH,
     request_queue: REQUEST_QUEUE,
     upload_only: false,
+    blocks: false,
 };
 
 impl World {
@@ -77,7 +78,7 @@ impl World {
         self.pairs.insert(pair, number);
         for (end, peer, direction) in [(to, host, Direction::Inbound), (host, to, Direction::Outbound)] {
             let upload_only = self.engine(peer).is_some_and(|engine| engine.is_complete(TORRENT));
-            let traits = PeerTraits { upload_only, ..TRAITS };
+            let traits = PeerTraits { upload_only, blocks: self.settings.v2, ..TRAITS };
             let holder = self.hosts[peer as usize].spec.holder;
             let host = &mut self.hosts[end as usize];
             host.links.push(number);

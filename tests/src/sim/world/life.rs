@@ -82,6 +82,8 @@ impl World {
         dead.hashed_at = 0;
         dead.asked_of.clear();
         dead.convicted.clear();
+        dead.leaf_questions.clear();
+        dead.disk.on_crash();
     }
 
     pub(super) fn perform(&mut self, step: Step) {

@@ -31,6 +31,8 @@ impl World {
             }
             Output::CheckPiece { piece, .. } => self.check_piece(host, piece),
             Output::Judge { link, block } => self.ask_for_leaves(host, link, block),
+            Output::FetchLeaves { link, piece } => self.fetch_leaves(host, link, piece),
+            Output::CheckBlocks { block, order, .. } => self.check_blocks(host, block, order),
             Output::Disconnect { link, reason } => {
                 if let Some((link_no, side)) = self.open_end(host, link) {
                     if matches!(reason, DisconnectReason::Offence(_) | DisconnectReason::HolderBanned) {
