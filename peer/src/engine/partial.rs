@@ -392,7 +392,7 @@ impl Partials {
                 (false, Some(giver)) if !in_doubt(giver) => _ = judgement.cleared.insert(giver),
                 _ => {}
             }
-            if bad.contains(&n) && slot.origin.is_some() {
+            if bad.contains(&n) && slot.origin.is_some() && !slot.is_good() {
                 slot.reset();
                 partial.missing += 1;
                 slot.doubted = false;

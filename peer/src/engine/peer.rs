@@ -102,6 +102,8 @@ pub struct Peer {
     pub suggested: VecDeque<PieceIndex>,
     /// Pieces of which it was not told yet that we have them.
     pub untold: Vec<PieceIndex>,
+    /// Pieces that are not whole of which it was told, and of how many blocks.
+    pub told: BTreeMap<PieceIndex, u32>,
     /// The piece it was last asked for.
     pub current: Option<PieceIndex>,
     /// When it may next be asked for what others were asked for.
@@ -148,6 +150,7 @@ impl Peer {
             spared_until: None,
             suggested: VecDeque::new(),
             untold: Vec::new(),
+            told: BTreeMap::new(),
             current: None,
             rescue_at: now,
             allowance: ALLOWANCE,

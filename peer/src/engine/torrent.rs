@@ -213,6 +213,7 @@ impl Torrent {
         for (&link, peer) in &mut self.links {
             let has_it = peer.has.get(piece);
             let had_part = peer.parts.remove(piece);
+            peer.told.remove(&piece);
             news::tell(link, peer, piece, context);
             if (has_it && is_wanted) || had_part {
                 peer.wanted -= u32::from(has_it && is_wanted);

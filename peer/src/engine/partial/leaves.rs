@@ -7,7 +7,7 @@ use samara_proto::bitfield::Bitfield;
 use samara_proto::layout::PieceIndex;
 use samara_proto::moment::Moment;
 
-use super::{Check, Partials, Run};
+use super::{Check, Partial, Partials, Run};
 use crate::engine::event::LinkId;
 
 /// Peers asked for the leaf hashes of one piece.
@@ -23,6 +23,8 @@ pub(super) struct Leaves {
     asked: u32,
     /// Who is waited for, and since when.
     waits_for: Option<(LinkId, Moment)>,
+    /// How many blocks were found good.
+    good: u32,
     /// How many blocks were found good when others were last told of them.
     told: u32,
 }
@@ -83,8 +85,9 @@ impl Partials {
     pub fn on_blocks_good(&mut self, run: Run, bad: &BTreeSet<u32>) {
         let Some(partial) = self.pieces.get_mut(&run.piece) else { return };
         for (n, slot) in (run.first..).zip(partial.slots.get_mut(run.slots()).unwrap_or_default()) {
-            if slot.origin.is_some() && !bad.contains(&n) {
+            if slot.origin.is_some() && !bad.contains(&n) && !slot.is_good() {
                 slot.check = Check::Good;
+                partial.leaves.good += 1;
             }
         }
     }
@@ -105,19 +108,18 @@ impl Partials {
     /// missing: of the whole piece they hear anyhow.
     pub fn take_news(&mut self, piece: PieceIndex, group: u32) -> Option<Bitfield> {
         let partial = self.pieces.get_mut(&piece)?;
-        // A piece has no more blocks than fit 32 bits.
-        let count = partial.slots.iter().filter(|slot| slot.is_good()).count() as u32;
-        if count < partial.leaves.told + group || count as usize == partial.slots.len() {
+        let good = partial.leaves.good;
+        if good < partial.leaves.told + group || good as usize == partial.slots.len() {
             return None;
         }
-        partial.leaves.told = count;
-        let mut blocks = Bitfield::new(partial.slots.len() as u32);
-        for (n, slot) in (0..).zip(&partial.slots) {
-            if slot.is_good() {
-                blocks.set(PieceIndex(n));
-            }
-        }
-        Some(blocks)
+        partial.leaves.told = good;
+        Some(good_blocks(partial))
+    }
+
+    /// All pieces of which others were told, and the blocks that were found good.
+    pub fn good_blocks(&self) -> impl Iterator<Item = (PieceIndex, Bitfield)> + '_ {
+        let told = self.pieces.iter().filter(|(_, partial)| partial.leaves.told > 0);
+        told.map(|(&piece, partial)| (piece, good_blocks(partial)))
     }
 
     /// One more hash check of `piece` is to be ordered, if all of it is there and none is.
@@ -144,4 +146,15 @@ impl Partials {
         }
         runs
     }
+}
+
+fn good_blocks(partial: &Partial) -> Bitfield {
+    // A piece has no more blocks than fit 32 bits.
+    let mut blocks = Bitfield::new(partial.slots.len() as u32);
+    for (n, slot) in (0..).zip(&partial.slots) {
+        if slot.is_good() {
+            blocks.set(PieceIndex(n));
+        }
+    }
+    blocks
 }

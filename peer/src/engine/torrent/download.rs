@@ -46,7 +46,10 @@ impl Torrent {
         let agreed = peer.traits.request_length.min(context.config.request_length);
         let (target, max_blocks) = match peer.trial {
             Trial::First => (u64::from(BLOCK_LENGTH), 1),
-            _ => (target, peer.pipeline.request_blocks(target.min(share), agreed)),
+            _ => {
+                let longest = self.request_blocks_max(peer.pipeline.rate(now));
+                (target, peer.pipeline.request_blocks(target.min(share), agreed).min(longest))
+            }
         };
         // It is summed over all links, and many a block leaves no room for a request on its own.
         let mut known_room = None;
@@ -130,7 +133,8 @@ impl Torrent {
 
     /// Lets a peer of which there is nothing to ask give its slot to somebody else, unless there may soon be.
     fn rest(&mut self, link: LinkId, context: &mut Context<'_>) {
-        let may_soon = self.may_double();
+        let has_more_soon = self.links.get(&link).is_some_and(|peer| self.has_more_soon(peer));
+        let may_soon = self.may_double() || has_more_soon;
         let Some(peer) = self.links.get_mut(&link) else { return };
         if !peer.requests.is_empty() || peer.chokes_us || may_soon || peer.is_held_back() {
             return;

@@ -2,6 +2,7 @@
 
 use samara_proto::bitfield::Bitfield;
 use samara_proto::layout::{BlockRef, PieceIndex};
+use samara_proto::limits::BLOCK_LENGTH;
 
 use super::super::context::Context;
 use super::super::event::{LinkId, Offence, Output, PeerMessage, Proof};
@@ -13,15 +14,17 @@ use super::Torrent;
 const BLOCKS_MIN: u32 = 8;
 /// Others hear of a piece as often as this while it comes, and of so many blocks at once at least: what is said has
 /// to be little beside the content.
-const TIMES_TOLD: u32 = 8;
+const TIMES_TOLD: u32 = 16;
 const GROUP_MIN: u32 = 4;
+/// A request that asks for more than others hear of at once takes no longer than this part of a second: nothing of it
+/// is passed on before all of it is there.
+const REQUESTS_PER_SECOND: u64 = 10;
 
 impl Torrent {
     /// Asks whoever is asked for blocks of `piece` for its leaf hashes, too, if somebody else is there who would take
     /// single blocks of us.
     pub(super) fn seek_leaves(&mut self, link: LinkId, piece: PieceIndex, context: &mut Context<'_>) {
-        let is_worth_it = self.proof == Proof::Blocks && self.layout.blocks_in(piece) >= BLOCKS_MIN;
-        if !is_worth_it || !self.picker.partials().lacks_leaves(piece, context.now) {
+        if !self.has_parts(piece) || !self.picker.partials().lacks_leaves(piece, context.now) {
             return;
         }
         let mut others = self.links.iter().filter(|&(&other, _)| other != link);
@@ -77,14 +80,51 @@ impl Torrent {
     }
 
     fn tell_of_blocks(&mut self, piece: PieceIndex, context: &mut Context<'_>) {
-        let group = (self.layout.blocks_in(piece) / TIMES_TOLD).max(GROUP_MIN);
-        let Some(blocks) = self.picker.take_news(piece, group) else { return };
-        for (&link, peer) in &self.links {
-            let lacks_some = || peer.parts.get(piece).is_none_or(|known| blocks.any_not_in(known));
-            if takes_blocks(peer, piece) && lacks_some() {
-                context.send(link, PeerMessage::Blocks { piece, blocks: blocks.clone() });
+        let Some(blocks) = self.picker.take_news(piece, self.group()) else { return };
+        for (&link, peer) in &mut self.links {
+            // Who waits for a slot hears when it has one, and who wants nothing, that there is something.
+            let is_due = match peer.wants_us {
+                true => !peer.we_choke,
+                false => !peer.told.contains_key(&piece),
+            };
+            if is_due {
+                tell(link, peer, piece, &blocks, context);
             }
         }
+    }
+
+    /// Tells a peer that may take from us from now on what there is of pieces that are not whole.
+    pub(super) fn tell_of_parts(&mut self, link: LinkId, context: &mut Context<'_>) {
+        let Some(peer) = self.links.get_mut(&link).filter(|peer| peer.traits.blocks) else { return };
+        for (piece, blocks) in self.picker.partials().good_blocks() {
+            tell(link, peer, piece, &blocks, context);
+        }
+    }
+
+    /// Whether single blocks of `piece` can be checked, and are worth it.
+    fn has_parts(&self, piece: PieceIndex) -> bool {
+        self.proof == Proof::Blocks && self.layout.blocks_in(piece) >= BLOCKS_MIN
+    }
+
+    /// Blocks of which others hear at once.
+    fn group(&self) -> u32 {
+        (self.layout.piece_length() / BLOCK_LENGTH / TIMES_TOLD).max(GROUP_MIN)
+    }
+
+    /// How many blocks to ask for at once of a link that gives `rate` bytes a second.
+    pub(super) fn request_blocks_max(&self, rate: u64) -> u32 {
+        let is_passed_on = self.has_parts(PieceIndex(0)) && self.links.values().any(|peer| peer.traits.blocks);
+        if !is_passed_on {
+            return u32::MAX;
+        }
+        let soon = rate / REQUESTS_PER_SECOND / u64::from(BLOCK_LENGTH);
+        u32::try_from(soon).unwrap_or(u32::MAX).max(self.group())
+    }
+
+    /// Whether a peer may soon have more of a piece that we lack blocks of.
+    pub(super) fn has_more_soon(&self, peer: &Peer) -> bool {
+        let is_begun = |piece| self.picker.partials().missing(piece).is_some_and(|missing| missing > 0);
+        peer.parts.pieces().any(is_begun)
     }
 
     /// A peer has some blocks of a piece of which it has not all.
@@ -117,6 +157,16 @@ impl Torrent {
         } else if self.hungry.contains(&link) {
             self.refill(link, context);
         }
+    }
+}
+
+/// Tells a peer that `blocks` of `piece` are verified, unless it knows that or has them all.
+fn tell(link: LinkId, peer: &mut Peer, piece: PieceIndex, blocks: &Bitfield, context: &mut Context<'_>) {
+    let count = blocks.count_ones();
+    let lacks_some = peer.parts.get(piece).is_none_or(|known| blocks.any_not_in(known));
+    if takes_blocks(peer, piece) && lacks_some && peer.told.get(&piece).is_none_or(|&told| told < count) {
+        peer.told.insert(piece, count);
+        context.send(link, PeerMessage::Blocks { piece, blocks: blocks.clone() });
     }
 }
 

@@ -71,6 +71,7 @@ impl Torrent {
             context.timers.set_no_later(TimerName::Turns, peer.turn.ends_at(false, usual));
             // What it is shown comes first: who is unchoked and finds nothing to ask for gives its turn away.
             self.show_more(link, context);
+            self.tell_of_parts(link, context);
             context.send(link, PeerMessage::Unchoke);
         }
     }
