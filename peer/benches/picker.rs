@@ -38,8 +38,13 @@ const FEW: u32 = 400;
 const KEPT: usize = 64;
 
 const TORRENT: TorrentId = TorrentId(1);
-const TRAITS: PeerTraits =
-    PeerTraits { fast: true, request_length: BLOCK_LENGTH, request_queue: 500, upload_only: false, blocks: false };
+const TRAITS: PeerTraits = PeerTraits {
+    fast: true,
+    request_length: BLOCK_LENGTH,
+    request_queue: 500,
+    upload_only: false,
+    blocks: false,
+};
 
 /// A piece and how many there are.
 #[derive(Clone, Copy)]

@@ -15,6 +15,7 @@ mod layers;
 mod leaves;
 mod names;
 mod opening;
+mod parts;
 mod pool;
 mod recheck;
 mod resume;
@@ -72,7 +73,7 @@ pub struct StoreOptions {
     /// Who does the work.
     pub pool: DiskPool,
     /// Where the store reports to. Unbounded, because a worker must not wait for whoever waits for a
-    /// worker; it holds at most one `Checked` for each check ordered, one `Changed` a second for each file,
+    /// worker; it holds at most one `Checked` or `BlocksChecked` for each check ordered, one `Changed` a second for each file,
     /// and one `Failed`.
     pub events: mpsc::UnboundedSender<StoreEvent>,
 }
@@ -97,6 +98,15 @@ pub enum StoreEvent {
         piece: PieceIndex,
         /// How it ended.
         verdict: Verdict,
+    },
+    /// A check of single blocks that was ordered is done.
+    BlocksChecked {
+        /// Which, exactly as ordered.
+        block: BlockRef,
+        /// By which order.
+        order: u32,
+        /// The 16 KiB blocks of it that are wrong.
+        bad: Vec<BlockRef>,
     },
     /// Somebody changed or removed a file that is only shared. These of its pieces are not served any more
     /// unless a later check finds them good; the others were found good again.

@@ -30,7 +30,7 @@ use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{ConnectionId, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, ping};
 use samara_proto::infohash::InfoHash;
-use samara_proto::layout::PieceIndex;
+use samara_proto::layout::{BlockRef, PieceIndex};
 use samara_proto::limits::REQUEST_LENGTH;
 use samara_proto::metainfo::Metainfo;
 use samara_proto::moment::Moment;
@@ -355,6 +355,11 @@ impl NodeLoop {
                 None
             }
             Output::Judge { link, block } => self.judge(link, block),
+            Output::FetchLeaves { link, piece } => self.fetch_leaves(link, piece),
+            Output::CheckBlocks { torrent, block, order } => {
+                self.check_blocks(torrent, block, order);
+                None
+            }
             Output::Disconnect { link, reason } => {
                 match reason {
                     DisconnectReason::Offence(_) => {
@@ -388,6 +393,16 @@ impl NodeLoop {
         });
     }
 
+    fn check_blocks(&self, torrent: TorrentId, block: BlockRef, order: u32) {
+        let Some(active) = self.torrents.get(&torrent).and_then(TorrentState::active) else { return };
+        let store = active.store.clone();
+        tokio::spawn(async move {
+            if let Err(error) = store.check_blocks(block, order).await {
+                tracing::debug!(%error, piece = block.piece.0, "blocks are not checked any more");
+            }
+        });
+    }
+
     fn on_store_event(&mut self, torrent: TorrentId, event: StoreEvent) {
         match event {
             StoreEvent::Checked { piece, verdict } => {
@@ -397,6 +412,9 @@ impl NodeLoop {
                     active.on_good(piece);
                 }
                 self.drive(Input::PieceChecked { torrent, piece, verdict });
+            }
+            StoreEvent::BlocksChecked { block, order, bad } => {
+                self.drive(Input::BlocksChecked { torrent, block, order, bad });
             }
             StoreEvent::Changed { message, pieces } => {
                 if let Some(state) = self.torrents.get_mut(&torrent) {

@@ -17,6 +17,7 @@ use super::errors::StoreError;
 use super::files::{Files, Freshness, Place, Stamp, read_segments};
 use super::hasher::{Scratch, Wanted, hash_piece};
 use super::names::shown;
+use super::parts::Parts;
 use super::recheck::is_absence;
 use super::{Access, StoreEvent};
 use crate::engine::event::Verdict;
@@ -38,6 +39,8 @@ pub(super) struct Content {
     pub(super) access: Access,
     pub(super) files: Files,
     verified: Mutex<Bitfield>,
+    /// What is known of the blocks of pieces that are not verified, and of some that are.
+    pub(super) parts: Mutex<Parts>,
     /// Taken before `verified` where both are.
     doubts: Mutex<Doubts>,
     /// Pieces of each file that are not verified.
@@ -46,7 +49,7 @@ pub(super) struct Content {
     pub(super) halted: AtomicBool,
     /// More is known than was saved.
     pub(super) unsaved: AtomicBool,
-    events: mpsc::UnboundedSender<StoreEvent>,
+    pub(super) events: mpsc::UnboundedSender<StoreEvent>,
     /// Keeps others from writing there, until nothing is left to write.
     lock: Mutex<Option<File>>,
 }
@@ -74,6 +77,7 @@ impl Content {
             lock: Mutex::new(lock.filter(|_| !verified.is_full())),
             doubts: Mutex::new(Doubts::new(verified.len())),
             verified: Mutex::new(verified),
+            parts: Mutex::default(),
             halted: AtomicBool::new(false),
             unsaved: AtomicBool::new(false),
             events,
@@ -85,11 +89,19 @@ impl Content {
         self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes a block, unless its piece is verified or nothing is written any more.
+    /// Writes a block, unless nothing is written any more, but for what is verified, alone or with its piece.
     pub(super) fn write_now(&self, block: BlockRef, data: &[u8]) {
         if self.halted.load(Ordering::Acquire) || self.verified().get(block.piece) {
             return;
         }
+        let unverified = self.parts().not_good(block);
+        for part in unverified {
+            let begin = (part.begin - block.begin) as usize;
+            self.write_part(part, &data[begin..begin + part.length as usize]);
+        }
+    }
+
+    fn write_part(&self, block: BlockRef, data: &[u8]) {
         let mut rest = data;
         for segment in self.layout.segments(block) {
             let (bytes, after) = rest.split_at(segment.length as usize);
@@ -140,6 +152,9 @@ impl Content {
     /// Whether the bytes of a piece are the torrent's.
     fn is_good(&self, piece: PieceIndex, scratch: &mut Scratch) -> Result<bool, StoreError> {
         let check = self.metainfo.piece_check(piece).ok_or(StoreError::HashUnknown(piece))?;
+        if self.parts().is_all_good(piece) {
+            return Ok(true);
+        }
         let mut vanished = None;
         let hashes = hash_piece(&self.layout, piece, Wanted::by(&check), scratch, |stride, bytes| {
             read_segments(&self.layout, stride, bytes, |file, offset, part| {
@@ -152,7 +167,13 @@ impl Content {
             })
         });
         match hashes {
-            Ok(hashes) => Ok(hashes.satisfy(&check)),
+            Ok(hashes) => {
+                let is_good = hashes.satisfy(&check);
+                if is_good && hashes.v2.is_some() {
+                    self.parts().remember(piece, scratch.leaves());
+                }
+                Ok(is_good)
+            }
             Err(error) if let Some(file) = vanished => Err(self.failure("read", file, error)),
             Err(error) if is_absence(&error) => Ok(false),
             Err(error) => Err(StoreError::file("read", self.path_in(piece), error)),
@@ -164,6 +185,7 @@ impl Content {
         if !self.verified().set(piece) {
             return Ok(());
         }
+        self.parts().on_whole(piece);
         self.unsaved.store(true, Ordering::Release);
         let complete = self.verified().is_full();
         for file in self.files_of(piece) {
@@ -184,10 +206,10 @@ impl Content {
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Reads a block of a verified piece, after a look at whether its files are still the same.
+    /// Reads a block that is verified, alone or of a verified piece, the latter after a look at whether its files are still the same.
     pub(super) fn read_now(&self, block: BlockRef) -> Result<Read, StoreError> {
         if !self.verified().get(block.piece) {
-            return Err(StoreError::NotVerified(block.piece));
+            return self.read_part(block).map(Read::Bytes);
         }
         let files = self.layout.segments(block).filter_map(|segment| segment.file);
         for file in files {
@@ -328,7 +350,7 @@ impl Content {
         StoreError::file(action, path, error)
     }
 
-    fn fail(&self, error: StoreError) {
+    pub(super) fn fail(&self, error: StoreError) {
         if !self.halted.swap(true, Ordering::AcqRel) {
             _ = self.events.send(StoreEvent::Failed(error));
         }

@@ -89,6 +89,9 @@ pub enum StoreError {
     /// Only verified pieces are read.
     #[error("piece {0} is not verified")]
     NotVerified(PieceIndex),
+    /// The leaf hashes of a piece are not kept: it is verified, or too many are.
+    #[error("the leaf hashes of piece {0} are not kept")]
+    NoPart(PieceIndex),
     /// The hash of a piece is not known yet.
     #[error("the hash of piece {0} is not known")]
     HashUnknown(PieceIndex),

@@ -27,7 +27,10 @@ impl Content {
             self.read(stride, bytes)
         });
         match hashes {
-            Ok(hashes) if hashes.satisfy(&check) => Ok(scratch.leaves().to_vec()),
+            Ok(hashes) if hashes.satisfy(&check) => {
+                self.parts().remember(piece, scratch.leaves());
+                Ok(scratch.leaves().to_vec())
+            }
             // Somebody changed the file; whoever reads the piece next finds out and says so.
             Ok(_) => Err(StoreError::NotVerified(piece)),
             Err(error) => Err(StoreError::file("read", self.path_in(piece), error)),
@@ -55,7 +58,7 @@ impl Content {
         Ok(bad)
     }
 
-    fn read(&self, block: BlockRef, bytes: &mut [u8]) -> std::io::Result<()> {
+    pub(super) fn read(&self, block: BlockRef, bytes: &mut [u8]) -> std::io::Result<()> {
         read_segments(&self.layout, block, bytes, |file, offset, part| self.files.read(file, offset, part))
     }
 }

@@ -144,6 +144,33 @@ impl Store {
         self.ask(piece, move |content, scratch| content.leaves_now(piece, scratch)).await
     }
 
+    /// The leaf hashes of a piece, if they need not be computed: of one that was verified lately, or is begun and whose
+    /// leaf hashes came.
+    pub fn known_leaves(&self, piece: PieceIndex) -> Option<Vec<Sha256Hash>> {
+        self.inner.content.parts().leaves(piece)
+    }
+
+    /// Keeps the proven leaf hashes of a piece that is begun, so that its blocks can be checked and read one by one.
+    ///
+    /// # Errors
+    /// If there is no such piece, it is verified, it has another number of blocks, or enough is kept.
+    pub fn keep_leaves(&self, piece: PieceIndex, leaves: Vec<Sha256Hash>) -> Result<(), StoreError> {
+        self.inner.content.keep_leaves(piece, leaves)
+    }
+
+    /// Queues a check of single blocks by the leaf hashes that are kept, behind the writes of the piece; waits for room
+    /// in the queue. Ends in [`StoreEvent::BlocksChecked`](super::StoreEvent::BlocksChecked), or
+    /// [`StoreEvent::Failed`](super::StoreEvent::Failed). What is good is not written to any more, and can be read.
+    ///
+    /// # Errors
+    /// If the block is not the torrent's, or nothing is checked any more.
+    pub async fn check_blocks(&self, block: BlockRef, order: u32) -> Result<(), StoreError> {
+        if !self.inner.content.layout.contains(block) {
+            return Err(StoreError::NoSuchBlock(block));
+        }
+        self.queue(block.piece, move |content, _| content.check_blocks_now(block, order)).await
+    }
+
     /// Holds what is on disk of a block, or several of one piece, against leaf hashes; behind the writes of the
     /// piece. The 16 KiB blocks that are something else.
     ///
@@ -168,7 +195,8 @@ impl Store {
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// The bytes of a block of a verified piece. If its file was touched, the piece is hashed first.
+    /// The bytes of a block of a verified piece, or that was itself found good. If the file of a verified piece was touched,
+    /// the piece is hashed first.
     ///
     /// # Errors
     /// If the block is not the torrent's or longer than 1 MiB, its piece is not verified, or its file was

@@ -362,7 +362,7 @@ pub enum Output {
         piece: PieceIndex,
     },
     /// Hold blocks of a piece whose leaf hashes came, and which are queued for the disk or on it, against those;
-    /// answered by `BlocksChecked`, ahead of the answer to any check of the piece ordered later.
+    /// answered by `BlocksChecked`.
     CheckBlocks {
         /// Its torrent.
         torrent: TorrentId,

@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use samara_proto::bitfield::Bitfield;
 use samara_proto::layout::PieceIndex;
 
+/// Pieces of fewer blocks are passed on soon enough as a whole, and their leaf hashes, with proof, would be more than a
+/// few thousandths of the content.
+pub const BLOCKS_MIN: u32 = 16;
+
 /// Pieces remembered for one peer: as many as one fetches at once, of other peers or on its own. What it tells of more is
 /// forgotten, and told again when they are whole.
 const PIECES_MAX: usize = 64;

@@ -266,7 +266,8 @@ mod tests {
     use super::*;
 
     fn peer() -> Peer {
-        let traits = PeerTraits { fast: true, request_length: 0, request_queue: 0, upload_only: false, blocks: false };
+        let traits =
+            PeerTraits { fast: true, request_length: 0, request_queue: 0, upload_only: false, blocks: false };
         Peer::new(PeerKey(1), traits, 10, Trial::Passed, Moment::ZERO)
     }
 

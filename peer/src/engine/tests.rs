@@ -1,6 +1,7 @@
 //! Whole swarms of engines, and single engines under hostile hands.
 
 mod blame;
+mod blocks;
 mod debt;
 mod hand;
 mod holders;

@@ -13,7 +13,7 @@ mod trace;
 mod writer;
 
 pub use framed::{Incoming, ReadError, WireReader, WireWriter};
-pub(crate) use serve::{OUR_SAMARA_PEX, OUR_UT_METADATA};
+pub(crate) use serve::{OUR_SAMARA_BLOCKS, OUR_SAMARA_PEX, OUR_UT_METADATA};
 pub use setup::{Established, Hosted, Identity, REQUEST_QUEUE, SetupError, greet, respond};
 
 use std::collections::BTreeSet;
@@ -22,8 +22,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use libp2p::PeerId;
-use questions::{Question, Questions};
-use samara_proto::layout::BlockRef;
+use questions::{Purpose, Question, Questions};
+use samara_proto::layout::{BlockRef, PieceIndex};
 use samara_proto::metainfo::Metainfo;
 use samara_proto::wire::codec::FrameLimits;
 use samara_proto::wire::extension::{PexMessage, SAMARA_PEX};
@@ -54,6 +54,10 @@ pub enum LinkEvent {
     Judged(BlockRef, Vec<BlockRef>),
     /// The remote gives no leaf hashes for these blocks, or the disk could not be read.
     Unjudged(BlockRef),
+    /// The remote gave the leaf hashes of a piece that is begun; they are kept.
+    LeavesCame(PieceIndex),
+    /// The remote gives no leaf hashes of this piece.
+    NoLeaves(PieceIndex),
     /// It told of peers.
     Told(Box<Told>),
     /// The stream ended; nothing follows.
@@ -79,6 +83,8 @@ pub(crate) struct Shared {
     pub(crate) limits: FrameLimits,
     /// The other end, if it may tell us of peers.
     pub(crate) teller: Option<PeerId>,
+    /// Both ends tell of single verified blocks.
+    pub(crate) hears_blocks: bool,
     pub(crate) events: mpsc::Sender<(LinkId, LinkEvent)>,
     /// Requests sent and not yet answered: only their bytes are let through to the disk.
     pub(crate) awaited: Mutex<BTreeSet<BlockRef>>,
@@ -131,6 +137,8 @@ pub struct Link {
     v2: bool,
     /// Where the remote wants to hear of peers, if both ends do.
     pex: Option<NonZeroU8>,
+    /// Where the remote wants to hear of single blocks, if both ends do.
+    blocks: Option<NonZeroU8>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -161,7 +169,7 @@ impl Link {
     ) -> Self {
         let (metainfo, store) = torrent;
         let (orders, queue) = mpsc::channel(WRITER_QUEUE);
-        let Established { reader, writer, limits, remote, v2, .. } = established;
+        let Established { reader, writer, limits, remote, v2, blocks, .. } = established;
         let serve = serve::Server::new(&remote, &metainfo);
         let exchanges_peers = exchanges_peers && !metainfo.is_private();
         let shared = Arc::new(Shared {
@@ -170,6 +178,7 @@ impl Link {
             store,
             limits,
             teller: exchanges_peers.then_some(peer),
+            hears_blocks: blocks.is_some(),
             events,
             awaited: Mutex::default(),
             questions: Mutex::default(),
@@ -180,7 +189,7 @@ impl Link {
         let writing = writer::run(writer, shared.clone(), queue).instrument(span);
         let tasks = [tokio::spawn(reading), tokio::spawn(writing)];
         let pex = remote.id_of(SAMARA_PEX).filter(|_| exchanges_peers);
-        Self { shared, orders, v2, pex, tasks }
+        Self { shared, orders, v2, pex, blocks, tasks }
     }
 
     /// Whether both ends tell and hear of peers.
@@ -197,6 +206,14 @@ impl Link {
             Some(id) => self.send(Message::Extended { id: id.get(), payload: message.encode() }),
             None => Ok(()),
         }
+    }
+
+    /// Queues a message of the engine's, if the remote wants to hear it.
+    ///
+    /// # Errors
+    /// The queue is full: end the link.
+    pub fn say(&self, message: PeerMessage) -> Result<(), Overflow> {
+        message.into_wire(self.blocks).map_or(Ok(()), |message| self.send(message))
     }
 
     /// Queues a message; a request is awaited from now on.
@@ -224,7 +241,21 @@ impl Link {
     /// # Errors
     /// If it cannot be asked, or the queue is full.
     pub fn judge(&self, block: BlockRef) -> Result<(), NotAsked> {
-        let question = Question::about(block, &self.shared.metainfo).filter(|_| self.v2);
+        self.ask(Purpose::Judge, block)
+    }
+
+    /// Asks for the leaf hashes of a piece, to be kept while it comes. Answered by [`LinkEvent::LeavesCame`] or
+    /// [`LinkEvent::NoLeaves`], or never.
+    ///
+    /// # Errors
+    /// If it cannot be asked, or the queue is full.
+    pub fn fetch_leaves(&self, piece: PieceIndex) -> Result<(), NotAsked> {
+        let length = self.shared.metainfo.layout().piece_size(piece);
+        self.ask(Purpose::Keep, BlockRef { piece, begin: 0, length })
+    }
+
+    fn ask(&self, purpose: Purpose, block: BlockRef) -> Result<(), NotAsked> {
+        let question = Question::about(purpose, block, &self.shared.metainfo).filter(|_| self.v2);
         let question = question.ok_or(NotAsked::Unknown)?;
         let request = question.next().ok_or(NotAsked::Unknown)?;
         self.shared.questions().push(question);

@@ -10,7 +10,7 @@ use libp2p::swarm::{ConnectionId, DialError};
 use libp2p::{Multiaddr, PeerId, Stream};
 use samara_proto::bitfield::Bitfield;
 use samara_proto::infohash::InfoHash;
-use samara_proto::layout::BlockRef;
+use samara_proto::layout::{BlockRef, PieceIndex};
 use samara_proto::moment::Moment;
 use tracing::Instrument;
 
@@ -498,6 +498,11 @@ impl NodeLoop {
             LinkEvent::BlockUnreadable(block) => self.drive(Input::BlockUnreadable { link, block }),
             LinkEvent::Judged(block, bad) => self.drive(Input::Judged { link, block, bad }),
             LinkEvent::Unjudged(block) => self.drive(Input::Unjudged { link, block }),
+            LinkEvent::LeavesCame(piece) => {
+                let torrent = entry.torrent;
+                self.drive(Input::LeavesCame { torrent, piece });
+            }
+            LinkEvent::NoLeaves(piece) => self.drive(Input::NoLeaves { link, piece }),
             LinkEvent::Told(told) => self.on_told(link, *told),
             LinkEvent::Ended(why) => {
                 tracing::debug!(link = link.0, why, "a link ended");
@@ -508,7 +513,7 @@ impl NodeLoop {
 
     pub(super) fn send(&mut self, link: LinkId, message: PeerMessage) -> Option<Input> {
         let entry = self.links.get(&link)?;
-        if entry.link.send(message.into()).is_err() {
+        if entry.link.say(message).is_err() {
             tracing::debug!(link = link.0, "the remote reads too slowly");
             return self.drop_link(link);
         }
@@ -528,6 +533,15 @@ impl NodeLoop {
         match entry.link.judge(block) {
             Ok(()) => None,
             Err(NotAsked::Unknown) => Some(Input::Unjudged { link, block }),
+            Err(NotAsked::Overflow) => self.drop_link(link),
+        }
+    }
+
+    pub(super) fn fetch_leaves(&mut self, link: LinkId, piece: PieceIndex) -> Option<Input> {
+        let entry = self.links.get(&link)?;
+        match entry.link.fetch_leaves(piece) {
+            Ok(()) => None,
+            Err(NotAsked::Unknown) => Some(Input::NoLeaves { link, piece }),
             Err(NotAsked::Overflow) => self.drop_link(link),
         }
     }

@@ -56,8 +56,7 @@ impl World {
             }
             PeerMessage::Blocks { piece, blocks } => {
                 let told = blocks.iter_ones().map(|n| (*piece, n.0 * BLOCK_LENGTH));
-                let mut told =
-                    told.map(|(piece, begin)| BlockRef { piece, begin, length: BLOCK_LENGTH });
+                let mut told = told.map(|(piece, begin)| BlockRef { piece, begin, length: BLOCK_LENGTH });
                 let unverified = told.find(|&block| !self.has(host, block));
                 unverified.map(|block| format!("it announces {block:?}, which is not verified"))
             }
@@ -112,8 +111,7 @@ impl World {
     }
 
     fn has(&self, host: HostNo, block: BlockRef) -> bool {
-        self.is_whole_blocks(block.begin, block.length)
-            && self.hosts[host as usize].disk.may_serve(block)
+        self.is_whole_blocks(block.begin, block.length) && self.hosts[host as usize].disk.may_serve(block)
     }
 
     /// Looks at everything about one host.

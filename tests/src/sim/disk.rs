@@ -61,7 +61,14 @@ impl Disk {
     pub fn new(shape: Shape, is_full: bool) -> Self {
         let verified = if is_full { Bitfield::full(shape.pieces) } else { Bitfield::new(shape.pieces) };
         let words = (shape.pieces * shape.blocks()).div_ceil(64) as usize;
-        Self { shape, verified, present: vec![0; words], wrong: BTreeMap::new(), leaves: BTreeSet::new(), good: BTreeSet::new() }
+        Self {
+            shape,
+            verified,
+            present: vec![0; words],
+            wrong: BTreeMap::new(),
+            leaves: BTreeSet::new(),
+            good: BTreeSet::new(),
+        }
     }
 
     /// The pieces that were found good.

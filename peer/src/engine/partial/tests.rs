@@ -16,7 +16,9 @@ fn run(first: u32, count: u32) -> Run {
 
 fn taker(link: LinkId, max_blocks: u32) -> Taker<'static> {
     static NOTHING: LazyLock<Cancelled> = LazyLock::new(Cancelled::default);
-    Taker { link, cancelled: &NOTHING, max_blocks }
+    static EVERYTHING: LazyLock<Bitfield> = LazyLock::new(|| Bitfield::full(10));
+    static NO_PARTS: LazyLock<Parts> = LazyLock::new(Parts::default);
+    Taker { link, cancelled: &NOTHING, has: &EVERYTHING, parts: &NO_PARTS, max_blocks }
 }
 
 fn seconds(seconds: u64) -> Moment {
@@ -186,4 +188,56 @@ fn what_is_stored_counts_and_blames_nobody() {
     assert_eq!(partials.missing(PIECE), Some(0));
     let givers = partials.end(PIECE);
     assert!(givers.disk && givers.peers.is_empty());
+}
+
+#[test]
+fn who_has_a_part_is_asked_for_what_is_open_of_that() {
+    let mut partials = begun(8, Sharing::Shared);
+    let (nothing, mut parts, mut blocks) = (Bitfield::new(10), Parts::default(), Bitfield::new(8));
+    [1, 2, 5, 6, 7].map(|n| blocks.set(PieceIndex(n)));
+    let next = |partials: &Partials, parts: &Parts| {
+        partials.next_run(PIECE, Taker { has: &nothing, parts, ..taker(A, 2) })
+    };
+    assert_eq!(next(&partials, &parts), None);
+    parts.add(PIECE, blocks);
+    for expected in [run(1, 2), run(5, 2), run(7, 1)] {
+        assert_eq!(next(&partials, &parts), Some(expected));
+        partials.on_requested(expected, A);
+    }
+    assert_eq!(next(&partials, &parts), None);
+}
+
+#[test]
+fn what_was_replaced_since_its_check_was_ordered_is_not_judged_by_it() {
+    let mut partials = begun(4, Sharing::Sole(Some(PEER_A)));
+    partials.on_block(run(0, 3), A, PEER_A, seconds(1));
+    assert_eq!(partials.on_leaves(PIECE), [run(0, 3)]);
+    partials.on_check_ordered(run(0, 1), 1);
+    partials.on_check_ordered(run(1, 2), 2);
+    assert_eq!(partials.checked_by(run(0, 1), 1), [run(0, 1)]);
+    partials.on_blocks_good(run(0, 1), &BTreeSet::new());
+    partials.disown(PEER_A, seconds(2));
+    partials.claim(PIECE, PEER_B, seconds(2));
+    assert_eq!(partials.missing(PIECE), Some(3), "what was found good stays");
+    partials.on_block(run(1, 1), B, PEER_B, seconds(3));
+    partials.on_check_ordered(run(1, 1), 3);
+    assert_eq!(partials.checked_by(run(1, 2), 2), []);
+    assert_eq!(partials.checked_by(run(1, 1), 3), [run(1, 1)]);
+    assert!(partials.are_blocks_being_checked(PIECE));
+}
+
+#[test]
+fn others_hear_of_groups_of_good_blocks_and_not_of_the_last() {
+    let mut partials = begun(8, Sharing::Shared);
+    partials.on_block(run(0, 8), A, PEER_A, seconds(1));
+    partials.on_blocks_good(run(0, 3), &BTreeSet::new());
+    assert_eq!(partials.take_news(PIECE, 4), None);
+    partials.on_blocks_good(run(3, 3), &BTreeSet::from([4]));
+    let news = partials.take_news(PIECE, 4).expect("five are good");
+    assert_eq!(news.iter_ones().map(|n| n.0).collect::<Vec<_>>(), [0, 1, 2, 3, 5]);
+    assert_eq!(partials.take_news(PIECE, 1), None);
+    assert_eq!(partials.good_blocks().count(), 1);
+    assert!(partials.is_good(run(0, 4)) && !partials.is_good(run(3, 2)));
+    partials.on_blocks_good(run(4, 4), &BTreeSet::new());
+    assert_eq!(partials.take_news(PIECE, 1), None, "the whole piece is told of as such");
 }

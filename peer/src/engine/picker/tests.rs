@@ -12,6 +12,7 @@ const B: LinkId = LinkId(2);
 struct Who {
     link: LinkId,
     has: Bitfield,
+    parts: Parts,
     only: Option<BTreeSet<PieceIndex>>,
     refused: BTreeMap<PieceIndex, Moment>,
     cancelled: Cancelled,
@@ -26,6 +27,7 @@ impl Who {
         Self {
             link,
             has,
+            parts: Parts::default(),
             only: None,
             refused: BTreeMap::new(),
             cancelled: Cancelled::default(),
@@ -41,6 +43,7 @@ impl Who {
             link: self.link,
             peer: peer_of(self.link),
             has: &self.has,
+            parts: &self.parts,
             only: self.only.as_ref(),
             refused: &self.refused,
             cancelled: &self.cancelled,

@@ -18,8 +18,13 @@ use crate::engine::selection::Selection;
 pub(super) const TORRENT: TorrentId = TorrentId(1);
 pub(super) const LINK: LinkId = LinkId(5);
 pub(super) const PIECES: u32 = 40;
-pub(super) const FAST: PeerTraits =
-    PeerTraits { fast: true, request_length: BLOCK_LENGTH, request_queue: 50, upload_only: false, blocks: false };
+pub(super) const FAST: PeerTraits = PeerTraits {
+    fast: true,
+    request_length: BLOCK_LENGTH,
+    request_queue: 50,
+    upload_only: false,
+    blocks: false,
+};
 pub(super) const SLOW: PeerTraits = PeerTraits { fast: false, ..FAST };
 
 /// One engine, driven by hand.
@@ -34,9 +39,15 @@ impl Hand {
     }
 
     pub(super) fn with_proof(verified: Bitfield, aim: Aim, proof: Proof) -> Self {
+        Self::with_pieces_of(4, verified, aim, proof)
+    }
+
+    /// For a torrent whose pieces have so many blocks.
+    pub(super) fn with_pieces_of(blocks: u32, verified: Bitfield, aim: Aim, proof: Proof) -> Self {
         let mut hand =
             Self { engine: Engine::new(EngineConfig::default(), [1; 32]), now: Moment::from_micros(1) };
-        let layout = Arc::new(Layout::single_file(u64::from(PIECES * 4 * BLOCK_LENGTH), 4 * BLOCK_LENGTH));
+        let (all, piece) = (u64::from(PIECES * blocks * BLOCK_LENGTH), blocks * BLOCK_LENGTH);
+        let layout = Arc::new(Layout::single_file(all, piece));
         let content =
             Content { layout, verified, stored: Vec::new(), proof, selection: Selection::default() };
         hand.tell(Input::AddTorrent { torrent: TORRENT, content, aim });

@@ -50,8 +50,13 @@ pub(super) struct HostSpec {
 
 impl HostSpec {
     pub(super) fn leech(up: u64) -> Self {
-        let traits =
-            PeerTraits { fast: true, request_length: BLOCK_LENGTH, request_queue: 1024, upload_only: false, blocks: false };
+        let traits = PeerTraits {
+            fast: true,
+            request_length: BLOCK_LENGTH,
+            request_queue: 1024,
+            upload_only: false,
+            blocks: false,
+        };
         Self {
             up,
             seed: false,

@@ -19,8 +19,13 @@ use crate::engine::selection::Selection;
 
 const A: TorrentId = TorrentId(1);
 const B: TorrentId = TorrentId(2);
-const TRAITS: PeerTraits =
-    PeerTraits { fast: true, request_length: BLOCK_LENGTH, request_queue: 50, upload_only: false, blocks: false };
+const TRAITS: PeerTraits = PeerTraits {
+    fast: true,
+    request_length: BLOCK_LENGTH,
+    request_queue: 50,
+    upload_only: false,
+    blocks: false,
+};
 
 struct Hub {
     engine: Engine,

@@ -49,7 +49,13 @@ fn a_far_seed_fills_the_link_too() {
 
 #[test]
 fn long_requests_are_used_where_they_are_agreed() {
-    let traits = PeerTraits { fast: true, request_length: 1 << 20, request_queue: 1024, upload_only: false, blocks: false };
+    let traits = PeerTraits {
+        fast: true,
+        request_length: 1 << 20,
+        request_queue: 1024,
+        upload_only: false,
+        blocks: false,
+    };
     let specs = [HostSpec::seed(100_000_000), HostSpec::leech(100_000_000)];
     let specs = specs.into_iter().map(|spec| HostSpec { traits, ..spec }).collect();
     let mut world = swarm(32 * MIB + 12_345, millis(1), specs);
@@ -60,7 +66,8 @@ fn long_requests_are_used_where_they_are_agreed() {
 
 #[test]
 fn peers_without_the_fast_extension_are_served_too() {
-    let traits = PeerTraits { fast: false, request_length: 0, request_queue: 250, upload_only: false, blocks: false };
+    let traits =
+        PeerTraits { fast: false, request_length: 0, request_queue: 250, upload_only: false, blocks: false };
     let specs = [HostSpec::seed(5_000_000), HostSpec::leech(5_000_000), HostSpec::leech(5_000_000)];
     let specs = specs.into_iter().map(|spec| HostSpec { traits, ..spec }).collect();
     let mut world = swarm(16 * MIB, millis(10), specs);

@@ -290,6 +290,9 @@ impl World {
                 self.schedule(host, self.hash_time, Event::Fact(fact));
             }
             Output::Judge { link, block } => self.judge(host, link, block),
+            Output::FetchLeaves { .. } | Output::CheckBlocks { .. } => {
+                unreachable!("nobody here takes single blocks")
+            }
             Output::Disconnect { link, reason } => {
                 if let Some(other) = self.other_end(link, host) {
                     self.hosts[host].disconnects.push((PeerKey(other as u64), reason));

@@ -6,12 +6,10 @@ use samara_proto::limits::BLOCK_LENGTH;
 
 use super::super::context::Context;
 use super::super::event::{LinkId, Offence, Output, PeerMessage, Proof};
-use super::super::parts::News;
+use super::super::parts::{BLOCKS_MIN, News};
 use super::super::peer::Peer;
 use super::Torrent;
 
-/// Smaller pieces are passed on soon enough as a whole.
-const BLOCKS_MIN: u32 = 8;
 /// Others hear of a piece as often as this while it comes, and of so many blocks at once at least: what is said has
 /// to be little beside the content.
 const TIMES_TOLD: u32 = 16;
@@ -113,7 +111,8 @@ impl Torrent {
 
     /// How many blocks to ask for at once of a link that gives `rate` bytes a second.
     pub(super) fn request_blocks_max(&self, rate: u64) -> u32 {
-        let is_passed_on = self.has_parts(PieceIndex(0)) && self.links.values().any(|peer| peer.traits.blocks);
+        let is_passed_on =
+            self.has_parts(PieceIndex(0)) && self.links.values().any(|peer| peer.traits.blocks);
         if !is_passed_on {
             return u32::MAX;
         }

@@ -12,16 +12,19 @@ use samara_proto::wire::message::HashRequest;
 
 use crate::disk::Store;
 
-/// Bytes that one remote may make us hash at once, and a piece more: an honest one asks about its first block,
-/// and about a bad piece now and then.
+/// Bytes that one remote may make us hash at once, and a piece more: an honest one asks about its first block, about a
+/// bad piece now and then, and about pieces that it begins to take from us.
 const BURST_BYTES: f64 = 16.0 * 1024.0 * 1024.0;
-/// Bytes that it may make us hash each second for ever: well below what a core hashes, for a hundred remotes.
+/// Bytes that it may make us hash each second for ever, beside as many as it is given: well below what a core hashes,
+/// for a hundred remotes.
 const RATE_BYTES: f64 = 1024.0 * 1024.0;
 
 /// What one remote has had hashed.
 pub(super) struct Leaves {
     debt_bytes: f64,
     debt_at: Instant,
+    /// Content bytes that it had been given by then.
+    given: u64,
     /// The last piece, if its leaves take several answers.
     kept: Option<(PieceIndex, PieceTree)>,
 }
@@ -29,16 +32,18 @@ pub(super) struct Leaves {
 impl Leaves {
     /// Of a remote that has asked for nothing.
     pub(super) fn new(now: Instant) -> Self {
-        Self { debt_bytes: 0.0, debt_at: now, kept: None }
+        Self { debt_bytes: 0.0, debt_at: now, given: 0, kept: None }
     }
 
-    /// The answer to a request for leaf hashes of `file`; `None` if it is refused.
+    /// The answer to a request for leaf hashes of `file` by a remote that was given so many content bytes so far; `None` if
+    /// it is refused.
     pub(super) async fn prove(
         &mut self,
         request: &HashRequest,
         file: FileIndex,
         metainfo: &Metainfo,
         store: &Store,
+        given: u64,
     ) -> Option<Vec<Sha256Hash>> {
         let (piece, first, width) = piece_with(request, file, metainfo)?;
         let above = metainfo.layer_tree(file);
@@ -47,10 +52,11 @@ impl Leaves {
         {
             return tree.prove(above, request);
         }
-        if !self.afford(Instant::now(), metainfo.layout().piece_size(piece)) {
-            return None;
-        }
-        let leaves = store.leaves(piece).await.ok()?;
+        let leaves = match store.known_leaves(piece) {
+            Some(known) => known,
+            None if !self.afford(Instant::now(), given, metainfo.layout().piece_size(piece)) => return None,
+            None => store.leaves(piece).await.ok()?,
+        };
         let tree = PieceTree::new(leaves, first, width);
         let answer = tree.prove(above, request);
         self.kept = (width > HASHES_PER_REQUEST).then_some((piece, tree));
@@ -58,9 +64,10 @@ impl Leaves {
     }
 
     /// Pays for hashing so many bytes; false if too much was hashed lately.
-    fn afford(&mut self, now: Instant, bytes: u32) -> bool {
+    fn afford(&mut self, now: Instant, given: u64, bytes: u32) -> bool {
         let paid = now.saturating_duration_since(self.debt_at).as_secs_f64() * RATE_BYTES;
-        self.debt_bytes = (self.debt_bytes - paid).max(0.0);
+        let given_since = given.saturating_sub(std::mem::replace(&mut self.given, given));
+        self.debt_bytes = (self.debt_bytes - paid - given_since as f64).max(0.0);
         self.debt_at = now;
         if self.debt_bytes >= BURST_BYTES {
             return false;
@@ -98,12 +105,23 @@ mod tests {
         let now = Instant::now();
         let mut leaves = Leaves::new(now);
         let mebibyte = 1 << 20;
-        let at_once = (0..1000).take_while(|_| leaves.afford(now, mebibyte)).count();
+        let at_once = (0..1000).take_while(|_| leaves.afford(now, 0, mebibyte)).count();
         assert_eq!(at_once, 16);
         let later = now + Duration::from_secs(10);
-        assert_eq!((0..1000).take_while(|_| leaves.afford(later, mebibyte)).count(), 10);
+        assert_eq!((0..1000).take_while(|_| leaves.afford(later, 0, mebibyte)).count(), 10);
         let much_later = now + Duration::from_secs(1000);
-        assert!(leaves.afford(much_later, 256 * mebibyte), "a long piece, if nothing is owed");
-        assert!(!leaves.afford(much_later + Duration::from_secs(100), 1));
+        assert!(leaves.afford(much_later, 0, 256 * mebibyte), "a long piece, if nothing is owed");
+        assert!(!leaves.afford(much_later + Duration::from_secs(100), 0, 1));
+    }
+
+    #[test]
+    fn a_remote_that_takes_content_may_have_as_much_hashed() {
+        let now = Instant::now();
+        let mut leaves = Leaves::new(now);
+        let mebibyte = 1 << 20;
+        for taken in 0..1000 {
+            assert!(leaves.afford(now, taken << 20, mebibyte), "{taken} MiB");
+        }
+        assert_eq!((0..1000).take_while(|_| leaves.afford(now, 999 << 20, mebibyte)).count(), 15);
     }
 }

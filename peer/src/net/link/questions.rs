@@ -12,9 +12,19 @@ use samara_proto::wire::message::HashRequest;
 /// engine has fewer open at once, with all peers.
 const QUESTIONS: usize = 128;
 
+/// What leaf hashes are asked for for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// What is on disk is to be held against them, once.
+    Judge,
+    /// They are of a piece that is begun, and are to be kept.
+    Keep,
+}
+
 /// The leaf hashes of some blocks, as far as they have come.
 #[derive(Debug)]
 pub(super) struct Question {
+    pub(super) purpose: Purpose,
     /// What they are for: a block, or several of one piece.
     pub(super) block: BlockRef,
     file_size: u64,
@@ -31,16 +41,16 @@ pub(super) enum Heard {
     /// The next part is to be asked for.
     Next(HashRequest),
     /// All are there, one for each 16 KiB block.
-    Leaves(BlockRef, Vec<Sha256Hash>),
+    Leaves(Purpose, BlockRef, Vec<Sha256Hash>),
     /// The answer is false.
-    False(BlockRef),
+    False(Purpose, BlockRef),
     /// Nobody asked.
     Unasked,
 }
 
 impl Question {
     /// What to ask to judge `block`; `None` if no leaf hashes of it exist that are not known.
-    pub(super) fn about(block: BlockRef, metainfo: &Metainfo) -> Option<Self> {
+    pub(super) fn about(purpose: Purpose, block: BlockRef, metainfo: &Metainfo) -> Option<Self> {
         let layout = metainfo.layout();
         if !layout.contains(block) {
             return None;
@@ -55,7 +65,7 @@ impl Question {
         let ranges: VecDeque<HashRequest> =
             HashRequest::of_leaves(pieces_root, file_size, layout.piece_length(), first, count).collect();
         let before = (first - ranges.front()?.index) as usize;
-        Some(Self { block, file_size, ranges, leaves: Vec::new(), before })
+        Some(Self { purpose, block, file_size, ranges, leaves: Vec::new(), before })
     }
 
     /// What is to be asked for now.
@@ -67,7 +77,7 @@ impl Question {
         let Some(range) = self.ranges.pop_front() else { return Err(Heard::Unasked) };
         match range.verify(self.file_size, hashes) {
             Ok(base) => self.leaves.extend_from_slice(base),
-            Err(_) => return Err(Heard::False(self.block)),
+            Err(_) => return Err(Heard::False(self.purpose, self.block)),
         }
         if !self.ranges.is_empty() {
             return Ok(self);
@@ -75,7 +85,7 @@ impl Question {
         let count = self.block.length.div_ceil(BLOCK_LENGTH) as usize;
         self.leaves.drain(..self.before);
         self.leaves.truncate(count);
-        Err(Heard::Leaves(self.block, self.leaves))
+        Err(Heard::Leaves(self.purpose, self.block, self.leaves))
     }
 }
 
@@ -108,8 +118,8 @@ impl Questions {
     }
 
     /// The remote gives no hashes for `range`; what they would have been for.
-    pub(super) fn on_reject(&mut self, range: &HashRequest) -> Option<BlockRef> {
-        self.take(range).map(|question| question.block)
+    pub(super) fn on_reject(&mut self, range: &HashRequest) -> Option<(Purpose, BlockRef)> {
+        self.take(range).map(|question| (question.purpose, question.block))
     }
 
     fn take(&mut self, range: &HashRequest) -> Option<Question> {
@@ -138,7 +148,13 @@ mod tests {
         let ranges =
             HashRequest::of_leaves(above.root(), file_size, width * BLOCK_LENGTH, width, width).collect();
         let block = BlockRef { piece: PieceIndex(1), begin: 0, length: width * BLOCK_LENGTH };
-        (Question { block, file_size, ranges, leaves: Vec::new(), before: 0 }, of_piece, piece, above)
+        let purpose = Purpose::Judge;
+        (
+            Question { purpose, block, file_size, ranges, leaves: Vec::new(), before: 0 },
+            of_piece,
+            piece,
+            above,
+        )
     }
 
     #[test]
@@ -151,7 +167,7 @@ mod tests {
             let answer = piece.prove(Some(&above), &next).unwrap();
             match questions.on_hashes(&next, &answer) {
                 Heard::Next(range) if part < 3 => next = range,
-                Heard::Leaves(_, all) if part == 3 => assert_eq!(all, leaves),
+                Heard::Leaves(_, _, all) if part == 3 => assert_eq!(all, leaves),
                 heard => panic!("part {part}: {heard:?}"),
             }
         }
@@ -171,9 +187,9 @@ mod tests {
         answer[2].0[0] ^= 1;
         let other = HashRequest { index: range.index + 4, ..range };
         assert!(matches!(questions.on_hashes(&other, &answer), Heard::Unasked));
-        assert!(matches!(questions.on_hashes(&range, &answer), Heard::False(_)));
+        assert!(matches!(questions.on_hashes(&range, &answer), Heard::False(..)));
         questions.push(question(4).0);
-        assert_eq!(questions.on_reject(&range), Some(block));
+        assert_eq!(questions.on_reject(&range), Some((Purpose::Judge, block)));
     }
 
     #[test]

@@ -6,17 +6,18 @@ use std::time::{Duration, Instant};
 
 use libp2p::PeerId;
 use samara_proto::infohash::Sha256Hash;
+use samara_proto::layout::BlockRef;
 use samara_proto::moment::Moment;
-use samara_proto::wire::extension::PexError;
+use samara_proto::wire::extension::{BlocksError, PexError};
 use samara_proto::wire::message::{HashRequest, Message};
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::framed::{Incoming, ReadError, WireReader};
-use super::questions::Heard;
+use super::questions::{Heard, Purpose};
 use super::serve::Server;
-use super::{LinkClosed, LinkEvent, OUR_SAMARA_PEX, Order, Shared};
+use super::{LinkClosed, LinkEvent, OUR_SAMARA_BLOCKS, OUR_SAMARA_PEX, Order, Shared};
 use crate::disk::StoreError;
 use crate::engine::event::PeerMessage;
 use crate::net::discovery::pex::{self, Inbox, PexFlood, Told};
@@ -47,6 +48,8 @@ enum End {
     PexFlood,
     #[error(transparent)]
     Pex(#[from] PexError),
+    #[error(transparent)]
+    Blocks(#[from] BlocksError),
 }
 
 impl From<LinkClosed> for End {
@@ -101,6 +104,12 @@ async fn read_all(
                     shared.report(LinkEvent::Told(Box::new(told))).await?;
                 }
             }
+            Incoming::Message(Message::Extended { id: OUR_SAMARA_BLOCKS, payload })
+                if shared.hears_blocks =>
+            {
+                let fact = PeerMessage::of_blocks(&payload, shared.metainfo.layout())?;
+                shared.report(LinkEvent::Received(fact)).await?;
+            }
             Incoming::Message(Message::Hashes { request, hashes }) => {
                 if !hear_hashes(&request, &hashes, shared, orders).await? {
                     unexpected += 1;
@@ -111,15 +120,15 @@ async fn read_all(
             }
             Incoming::Message(Message::HashReject(request)) => {
                 let rejected = shared.questions().on_reject(&request);
-                if let Some(block) = rejected {
-                    shared.report(LinkEvent::Unjudged(block)).await?;
+                if let Some((purpose, block)) = rejected {
+                    shared.report(no_leaves(purpose, block)).await?;
                 }
             }
             Incoming::Message(message) => {
                 if let Message::Reject(block) = message {
                     shared.answered(block);
                 }
-                if let Some(answer) = server.answer(&message, &shared.metainfo, &shared.store).await {
+                if let Some(answer) = server.answer(&message, shared).await {
                     let permit = timeout(SILENCE, answers.clone().acquire_owned()).await;
                     let permit = permit.map_err(|_| End::Silent)?.expect("nobody closes it");
                     orders.send(Order::Answer(answer, permit)).await.map_err(|_| End::NodeGone)?;
@@ -149,8 +158,15 @@ async fn hear_hashes(
             orders.send(next).await.map_err(|_| End::NodeGone)?;
             return Ok(true);
         }
-        Heard::False(block) => LinkEvent::Unjudged(block),
-        Heard::Leaves(block, leaves) => match shared.store.judge(block, leaves).await {
+        Heard::False(purpose, block) => no_leaves(purpose, block),
+        Heard::Leaves(Purpose::Keep, block, leaves) => match shared.store.keep_leaves(block.piece, leaves) {
+            Ok(()) => LinkEvent::LeavesCame(block.piece),
+            Err(error) => {
+                tracing::debug!(%error, piece = block.piece.0, "leaf hashes are not kept");
+                LinkEvent::NoLeaves(block.piece)
+            }
+        },
+        Heard::Leaves(Purpose::Judge, block, leaves) => match shared.store.judge(block, leaves).await {
             Ok(bad) => LinkEvent::Judged(block, bad),
             Err(error) => {
                 tracing::debug!(%error, piece = block.piece.0, "blocks could not be judged");
@@ -160,6 +176,14 @@ async fn hear_hashes(
     };
     shared.report(event).await?;
     Ok(true)
+}
+
+/// What it means that leaf hashes do not come.
+fn no_leaves(purpose: Purpose, block: BlockRef) -> LinkEvent {
+    match purpose {
+        Purpose::Judge => LinkEvent::Unjudged(block),
+        Purpose::Keep => LinkEvent::NoLeaves(block.piece),
+    }
 }
 
 /// Hears of peers, no more often than is good.

@@ -2,26 +2,30 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU8;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use samara_proto::infohash::Sha256Hash;
 use samara_proto::layout::FileIndex;
-use samara_proto::limits::{HASHES_PER_REQUEST, REQUEST_LENGTH};
+use samara_proto::limits::{BLOCK_LENGTH, HASHES_PER_REQUEST, REQUEST_LENGTH};
 use samara_proto::merkle;
 use samara_proto::metainfo::Metainfo;
 use samara_proto::wire::extension::{
-    ExtensionHandshake, MetadataMessage, SAMARA_PEX, UT_METADATA, metadata_range,
+    ExtensionHandshake, MetadataMessage, SAMARA_BLOCKS, SAMARA_PEX, UT_METADATA, metadata_range,
 };
 use samara_proto::wire::message::{HashRequest, Message};
 
+use super::Shared;
 use super::leaves::Leaves;
 use super::setup::{Hosted, REQUEST_QUEUE};
-use crate::disk::Store;
+use crate::engine::parts::BLOCKS_MIN;
 
 /// The number under which we want to be sent `ut_metadata` messages.
 pub(crate) const OUR_UT_METADATA: u8 = 1;
 /// The number under which we want to be sent `samara_pex` messages.
 pub(crate) const OUR_SAMARA_PEX: u8 = 2;
+/// The number under which we want to be sent `samara_blocks` messages.
+pub(crate) const OUR_SAMARA_BLOCKS: u8 = 3;
 /// Metadata pieces given to one remote: the largest info dictionary four times over.
 const METADATA_ANSWERS: u32 = 16 * 1024;
 
@@ -41,7 +45,15 @@ pub(crate) fn our_extensions(hosted: Option<&Hosted>, exchanges_peers: bool) -> 
     if exchanges_peers && metainfo.is_some_and(|known| !known.is_private()) {
         ours.m.insert(SAMARA_PEX.to_owned(), OUR_SAMARA_PEX);
     }
+    if metainfo.is_some_and(|known| has_parts(known)) {
+        ours.m.insert(SAMARA_BLOCKS.to_owned(), OUR_SAMARA_BLOCKS);
+    }
     ours
+}
+
+/// Whether single blocks of a torrent can be checked, and are worth telling of.
+pub(super) fn has_parts(metainfo: &Metainfo) -> bool {
+    metainfo.info_hashes().v2().is_some() && metainfo.layout().piece_length() >= BLOCKS_MIN * BLOCK_LENGTH
 }
 
 /// Answers one remote.
@@ -71,15 +83,10 @@ impl Server {
     }
 
     /// The answer to `message`, if it is a question of this kind.
-    pub(super) async fn answer(
-        &mut self,
-        message: &Message,
-        metainfo: &Metainfo,
-        store: &Store,
-    ) -> Option<Message> {
+    pub(super) async fn answer(&mut self, message: &Message, shared: &Shared) -> Option<Message> {
         match message {
-            Message::Extended { id: OUR_UT_METADATA, payload } => self.metadata(payload, metainfo),
-            &Message::HashRequest(request) => Some(match self.hashes(&request, metainfo, store).await {
+            Message::Extended { id: OUR_UT_METADATA, payload } => self.metadata(payload, &shared.metainfo),
+            &Message::HashRequest(request) => Some(match self.hashes(&request, shared).await {
                 Some(hashes) => Message::Hashes { request, hashes },
                 None => Message::HashReject(request),
             }),
@@ -104,12 +111,8 @@ impl Server {
         Some(Message::Extended { id, payload: answer.encode() })
     }
 
-    async fn hashes(
-        &mut self,
-        request: &HashRequest,
-        metainfo: &Metainfo,
-        store: &Store,
-    ) -> Option<Vec<Sha256Hash>> {
+    async fn hashes(&mut self, request: &HashRequest, shared: &Shared) -> Option<Vec<Sha256Hash>> {
+        let metainfo = &shared.metainfo;
         let files = self.files.get_or_insert_with(|| {
             let files = (0..metainfo.layout().file_count()).map(FileIndex);
             let root = |file: FileIndex| Some((metainfo.files()[file.0 as usize].pieces_root?, file));
@@ -117,7 +120,8 @@ impl Server {
         });
         let file = *files.get(&request.pieces_root)?;
         if request.base_layer < merkle::piece_height(metainfo.layout().piece_length()) {
-            return self.leaves.prove(request, file, metainfo, store).await;
+            let given = shared.traffic.content_out.load(Ordering::Relaxed);
+            return self.leaves.prove(request, file, metainfo, &shared.store, given).await;
         }
         self.hash_answers = self.hash_answers.checked_sub(1)?;
         metainfo.layer_tree(file)?.prove(request)

@@ -1,6 +1,7 @@
 //! The two handshakes at the start of a wire stream: BEP 3's and BEP 10's.
 
 use std::io;
+use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +11,13 @@ use samara_proto::infohash::InfoHash;
 use samara_proto::limits::REQUEST_LENGTH;
 use samara_proto::metainfo::Metainfo;
 use samara_proto::wire::codec::FrameLimits;
-use samara_proto::wire::extension::{ExtensionError, ExtensionHandshake};
+use samara_proto::wire::extension::{ExtensionError, ExtensionHandshake, SAMARA_BLOCKS};
 use samara_proto::wire::handshake::{Handshake, HandshakeError, Reserved};
 use samara_proto::wire::message::Message;
 use thiserror::Error;
 
 use super::framed::{Incoming, ReadError, WireReader, WireWriter};
-use super::serve::our_extensions;
+use super::serve::{has_parts, our_extensions};
 use crate::engine::event::PeerTraits;
 
 /// For both handshakes together; a remote that takes longer is not going to be of use.
@@ -58,6 +59,8 @@ pub struct Established {
     pub fast: bool,
     /// Whether both sides know hash requests (BEP 52).
     pub v2: bool,
+    /// Where the remote wants to hear of single verified blocks, if both sides do.
+    pub blocks: Option<NonZeroU8>,
 }
 
 impl Established {
@@ -67,7 +70,7 @@ impl Established {
             fast: self.fast,
             request_length: self.remote.longest_request(),
             upload_only: self.remote.upload_only == Some(true),
-            blocks: false,
+            blocks: self.blocks.is_some(),
             request_queue: self.remote.reqq.unwrap_or(250).clamp(1, REQUEST_QUEUE),
         }
     }
@@ -193,6 +196,8 @@ async fn finish(
         Incoming::Message(Message::Extended { id: 0, payload }) => ExtensionHandshake::decode(&payload)?,
         _ => return Err(SetupError::NoExtensions),
     };
-    let info_hash = theirs.info_hash;
-    Ok(Established { info_hash, reader, writer, limits, remote, fast: agreed.fast(), v2: agreed.v2() })
+    let hears_blocks = agreed.v2() && metainfo.is_some_and(has_parts);
+    let blocks = remote.id_of(SAMARA_BLOCKS).filter(|_| hears_blocks);
+    let (info_hash, fast, v2) = (theirs.info_hash, agreed.fast(), agreed.v2());
+    Ok(Established { info_hash, reader, writer, limits, remote, fast, v2, blocks })
 }
