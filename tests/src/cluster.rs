@@ -93,6 +93,17 @@ impl Cluster {
         metainfo_of(&path, format)
     }
 
+    /// Makes a file of `size` bytes and its metainfo, with pieces of one length.
+    ///
+    /// # Panics
+    /// When either cannot be made.
+    pub fn file_in_pieces(&self, name: &str, size: u64, piece_length: u32, format: Format) -> Arc<Metainfo> {
+        let path = self.path(name);
+        content::write_file(&path, size, size ^ 7).expect("the scratch folder is writable");
+        let options = CreateOptions { piece_length: Some(piece_length), ..create_options(format) };
+        Arc::new(create(&path, options, |_, _| ()).expect("the content can be hashed").metainfo)
+    }
+
     /// Makes a file of `size` bytes and the metainfo of a private torrent (BEP 27).
     ///
     /// # Panics

@@ -21,12 +21,15 @@ use samara_peer::net::bind::Binding;
 use samara_peer::net::link::{Established, Hosted, Identity, Incoming, greet, respond};
 use samara_peer::net::transport;
 use samara_peer::net::wire::{Ticket, WireEvent};
-use samara_proto::layout::BlockRef;
-use samara_proto::limits::PEX_PEERS;
+use samara_proto::infohash::Sha256Hash;
+use samara_proto::layout::{BlockRef, FileIndex};
+use samara_proto::limits::{BLOCK_LENGTH, PEX_PEERS};
+use samara_proto::merkle;
+use samara_proto::merkle::proof::PieceTree;
 use samara_proto::metainfo::Metainfo;
 use samara_proto::record::SignedRecord;
 use samara_proto::wire::extension::{PexFlags, PexMessage, PexPeer, SAMARA_PEX};
-use samara_proto::wire::message::Message;
+use samara_proto::wire::message::{HashRequest, Message};
 use tokio::net::TcpListener;
 
 /// What it does to whoever connects.
@@ -44,6 +47,8 @@ pub enum Lie {
     PiecesBeyondTheEnd,
     /// Sends blocks that nobody asked for.
     UnaskedBlocks,
+    /// Has everything, proves it, and gives only the first half of each piece.
+    WithholdsHalves,
     /// Names made-up peers, one at each of these doors.
     FalsePeers {
         /// Doors of others, who know nothing of it.
@@ -129,6 +134,15 @@ pub async fn start_at(
 /// # Panics
 /// When the victim cannot be reached, or does not shake hands.
 pub async fn corrupt(ip: IpAddr, victim: &Multiaddr, metainfo: Arc<Metainfo>, content: &Path) -> u64 {
+    visit(ip, Lie::CorruptBlocks, victim, metainfo, content).await
+}
+
+/// Comes to `victim` from an address of this machine under a name nobody knows, and lies; the blocks it gave before
+/// the victim had enough of it.
+///
+/// # Panics
+/// When the victim cannot be reached, or does not shake hands.
+pub async fn visit(ip: IpAddr, lie: Lie, victim: &Multiaddr, metainfo: Arc<Metainfo>, content: &Path) -> u64 {
     let bytes = std::fs::read(content).expect("a single file");
     let keypair = Keypair::generate_ed25519();
     let binding = Binding::find(ip).expect("the address is this machine's");
@@ -145,12 +159,12 @@ pub async fn corrupt(ip: IpAddr, victim: &Multiaddr, metainfo: Arc<Metainfo>, co
         }
     };
     let lying = async {
-        let hosted = Hosted { metainfo: metainfo.clone(), upload_only: false, blocks: false };
+        let hosted = Hosted { metainfo: metainfo.clone(), upload_only: false };
         let name = metainfo.info_hashes().wire().next().expect("a torrent has a name");
         let mut link = greet(stream, IDENTITY, name, Some(hosted)).await.expect("the victim takes part");
         let mut blocks = 0;
         // Whatever the victim does to the stream is its right.
-        let _ = lie_along(&mut link, Lie::CorruptBlocks, &metainfo, &bytes, &mut blocks).await;
+        let _ = lie_along(&mut link, lie, &metainfo, &bytes, &mut blocks).await;
         blocks
     };
     tokio::select! {
@@ -163,7 +177,7 @@ async fn lie_on(stream: Stream, lie: Lie, metainfo: Arc<Metainfo>, content: Arc<
     if lie == Lie::Noise {
         return make_noise(stream).await;
     }
-    let hosted = Hosted { metainfo: metainfo.clone(), upload_only: false, blocks: false };
+    let hosted = Hosted { metainfo: metainfo.clone(), upload_only: false };
     let Ok(mut link) = respond(stream, IDENTITY, |_| Some(hosted)).await else { return };
     // Whatever the victim does to the stream is its right.
     let _ = lie_along(&mut link, lie, &metainfo, &content, blocks).await;
@@ -245,19 +259,40 @@ async fn lie_along(
             }
         }
         Lie::FalsePeers { ref doors } => name_false_peers(link, doors),
-        Lie::CorruptBlocks | Lie::NoAnswer | Lie::Noise => {}
+        Lie::CorruptBlocks | Lie::NoAnswer | Lie::Noise | Lie::WithholdsHalves => {}
     }
     link.writer.flush().await?;
     loop {
         let Incoming::Message(message) = link.reader.next(&link.limits, |_| false).await? else { continue };
-        if let (Message::Request(block), true) = (message, lie == Lie::CorruptBlocks) {
-            let begin =
-                block.piece.0 as usize * metainfo.layout().piece_length() as usize + block.begin as usize;
-            let mut bytes = content[begin..begin + block.length as usize].to_vec();
-            bytes[0] ^= 1;
-            link.writer.push_block(block, &bytes);
-            link.writer.flush().await?;
-            *blocks += 1;
+        let piece_length = metainfo.layout().piece_length();
+        let is_given = match lie {
+            Lie::CorruptBlocks => |_: BlockRef, _: u32| true,
+            Lie::WithholdsHalves => |block: BlockRef, piece: u32| block.begin + block.length <= piece / 2,
+            _ => continue,
+        };
+        match message {
+            Message::Request(block) if is_given(block, piece_length) => {
+                let begin = block.piece.0 as usize * piece_length as usize + block.begin as usize;
+                let mut bytes = content[begin..begin + block.length as usize].to_vec();
+                bytes[0] ^= u8::from(lie == Lie::CorruptBlocks);
+                link.writer.push_block(block, &bytes);
+                *blocks += 1;
+            }
+            Message::HashRequest(request) if lie == Lie::WithholdsHalves => {
+                let hashes = leaves(&request, metainfo, content).ok_or("there are no such leaves")?;
+                link.writer.push(&Message::Hashes { request, hashes });
+            }
+            _ => continue,
         }
+        link.writer.flush().await?;
     }
+}
+
+/// Leaf hashes of a file that has whole pieces only, with proof.
+fn leaves(request: &HashRequest, metainfo: &Metainfo, content: &[u8]) -> Option<Vec<Sha256Hash>> {
+    let width = metainfo.layout().piece_length() / BLOCK_LENGTH;
+    let first = request.index / width * width;
+    let blocks = content.chunks(BLOCK_LENGTH as usize).skip(first as usize).take(width as usize);
+    let tree = PieceTree::new(blocks.map(merkle::leaf).collect(), first, width);
+    tree.prove(metainfo.layer_tree(FileIndex(0)), request)
 }

@@ -10,10 +10,11 @@ use samara_peer::handle::{AddOptions, Role, SelectError, TorrentSource};
 use samara_proto::infohash::InfoHashes;
 use samara_proto::metainfo::{Format, Metainfo};
 use samara_tests::cluster::{
-    Cluster, TRANSFER, add, bare_magnet, finish, get, metainfo_of, seed, tracker, wait_ready,
+    Cluster, NOTHING, TRANSFER, add, bare_magnet, finish, get, metainfo_of, seed, tracker, wait_ready,
 };
 use samara_tests::content;
 use samara_tests::flood::{Flood, tcp_address};
+use samara_tests::process::LOOPBACK;
 use samara_tests::rogue::{self, Lie};
 
 const MIB: u64 = 1 << 20;
@@ -195,6 +196,37 @@ async fn hundreds_of_silent_connections_keep_no_newcomer_out() {
         let mut torrent = get(&taker, source, &cluster.path(name), &addresses).await;
         finish(&mut torrent, TRANSFER / 4).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn single_blocks_are_passed_on_before_their_pieces_are_whole() {
+    let cluster = Cluster::new();
+    let metainfo = cluster.file_in_pieces("halves.bin", 8 * MIB, 4 << 20, Format::V2);
+    let (between, taker) =
+        (cluster.node_with("between", NOTHING).await, cluster.node_with("taker", NOTHING).await);
+    let source = || TorrentSource::Metainfo(metainfo.clone());
+    let mut first = get(&between, source(), &cluster.path("first"), &[]).await;
+    wait_ready(&mut first).await;
+    let mut second = get(&taker, source(), &cluster.path("second"), &between.addresses()).await;
+    wait_ready(&mut second).await;
+
+    // Nobody ever has a whole piece but one whom the taker does not know.
+    let (victim, content) = (between.addresses()[0].clone(), cluster.path("halves.bin"));
+    let giver = tokio::spawn({
+        let metainfo = metainfo.clone();
+        async move { rogue::visit(LOOPBACK, Lie::WithholdsHalves, &victim, metainfo, &content).await }
+    });
+
+    let arrived = async {
+        while second.bytes_received() < 2 * MIB {
+            assert!(!giver.is_finished(), "who gives halves is thrown out");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(TRANSFER, arrived).await.expect("blocks come in time");
+    giver.abort();
+    taker.shutdown().await;
+    between.shutdown().await;
 }
 
 /// The files `a` and `in/b` of 2 MiB each, and the empty `in/none`.

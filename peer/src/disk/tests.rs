@@ -7,6 +7,7 @@ mod foreign;
 mod full;
 mod layers;
 mod leaves;
+mod parts;
 mod resume;
 mod transfer;
 

@@ -19,6 +19,9 @@ const BURST_BYTES: f64 = 16.0 * 1024.0 * 1024.0;
 /// for a hundred remotes.
 const RATE_BYTES: f64 = 1024.0 * 1024.0;
 
+/// To hash the tree over known leaves takes so much less than to hash their blocks, and more.
+const TREE_SHARE: u32 = 128;
+
 /// What one remote has had hashed.
 pub(super) struct Leaves {
     debt_bytes: f64,
@@ -52,9 +55,14 @@ impl Leaves {
         {
             return tree.prove(above, request);
         }
-        let leaves = match store.known_leaves(piece) {
+        let size = metainfo.layout().piece_size(piece);
+        let known = store.known_leaves(piece);
+        let cost = if known.is_some() { size / TREE_SHARE } else { size };
+        if !self.afford(Instant::now(), given, cost) {
+            return None;
+        }
+        let leaves = match known {
             Some(known) => known,
-            None if !self.afford(Instant::now(), given, metainfo.layout().piece_size(piece)) => return None,
             None => store.leaves(piece).await.ok()?,
         };
         let tree = PieceTree::new(leaves, first, width);
