@@ -104,6 +104,16 @@ fn a_flash_crowd_is_near_its_bound_and_costs_little_besides_content() {
 }
 
 #[test]
+fn large_pieces_are_passed_on_block_by_block_where_blocks_can_be_checked() {
+    let scenario = Scenario::named("flash-crowd").unwrap();
+    let large = Params { pieces: 64, piece_length: 1 << 20, ..(scenario.defaults)() };
+    let [v1, v2] = [false, true].map(|v2| scenario.run(&Params { v2, ..large.clone() }));
+    assert!(v1.is_good() && v2.is_good(), "{:?} {:?}", v1.violation, v2.violation);
+    assert!(v2.efficiency() > 0.9 && v2.efficiency() > v1.efficiency() + 0.05, "{}", v2.json());
+    assert!(v2.control_ratio < 0.01 && v2.duplicate_ratio < 0.002, "{}", v2.json());
+}
+
+#[test]
 fn on_slow_uplinks_hardly_anything_is_sent_twice() {
     let scenario = Scenario::named("home-links").unwrap();
     let report = scenario.run(&Params { leeches: 20, pieces: 256, ..(scenario.defaults)() });

@@ -198,6 +198,11 @@ mod tests {
         let announced =
             broken_by(|world, link| Output::Send { link, message: PeerMessage::Have(missing(world)) });
         assert!(announced.contains("announces"), "{announced}");
+        let told = broken_by(|world, link| {
+            let message = PeerMessage::Blocks { piece: missing(world), blocks: Bitfield::full(16) };
+            Output::Send { link, message }
+        });
+        assert!(told.contains("announces"), "{told}");
         let served = broken_by(|world, link| Output::SendBlock { link, block: block(missing(world)) });
         assert!(served.contains("serves"), "{served}");
     }

@@ -2,6 +2,7 @@
 
 use samara_peer::engine::event::{Output, PeerMessage};
 use samara_peer::engine::rng::EngineRng;
+use samara_proto::bitfield::Bitfield;
 use samara_proto::layout::{BlockRef, PieceIndex};
 use samara_proto::limits::BLOCK_LENGTH;
 
@@ -89,10 +90,11 @@ impl Lie {
         let piece = |rng: &mut EngineRng| PieceIndex(rng.below(shape.pieces));
         match self {
             Lie::Floods => (0..FLOOD)
-                .map(|number| match number % 4 {
+                .map(|number| match number % 5 {
                     0 => PeerMessage::Interested,
                     1 => PeerMessage::NotInterested,
                     2 => PeerMessage::AllowedFast(piece(rng)),
+                    3 => PeerMessage::Blocks { piece: piece(rng), blocks: Bitfield::full(shape.blocks()) },
                     _ => PeerMessage::Have(piece(rng)),
                 })
                 .collect(),
