@@ -194,7 +194,7 @@ fn what_is_stored_counts_and_blames_nobody() {
 fn who_has_a_part_is_asked_for_what_is_open_of_that() {
     let mut partials = begun(8, Sharing::Shared);
     let (nothing, mut parts, mut blocks) = (Bitfield::new(10), Parts::default(), Bitfield::new(8));
-    [1, 2, 5, 6, 7].map(|n| blocks.set(PieceIndex(n)));
+    [1, 2, 5, 6, 7].into_iter().for_each(|n| _ = blocks.set(PieceIndex(n)));
     let next = |partials: &Partials, parts: &Parts| {
         partials.next_run(PIECE, Taker { has: &nothing, parts, ..taker(A, 2) })
     };
