@@ -87,6 +87,9 @@ pub const UNKNOWN_MESSAGE_BYTES: u32 = 16 * 1024;
 pub const HASHES_PER_REQUEST: u32 = 512;
 /// Uncle hashes that may follow them: a tree with more layers would need a file beyond 2^46 bytes.
 pub const PROOF_HASHES: u32 = 32;
+/// Unfinished pieces of which single blocks are remembered for one peer: as many as one fetches at once. What it tells of
+/// more is told again when they are whole.
+pub const PARTS: usize = 64;
 /// Extensions in an extension handshake: several times what the busiest client names.
 pub const EXTENSIONS: usize = 128;
 /// Bytes in an extension's name; nobody speaks one with a longer name.

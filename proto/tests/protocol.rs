@@ -47,6 +47,10 @@ fn the_table_of_limits_is_what_is_enforced() {
             format!("{EXTENSIONS}, names of up to {EXTENSION_NAME_BYTES} bytes; longer names are skipped"),
         ),
         (
+            "message about single blocks",
+            format!("4 bytes and ⌈blocks of the piece / 8⌉; {PARTS} pieces of one peer"),
+        ),
+        (
             "peer exchange message",
             format!(
                 "{PEX_PEERS} records of {}, {PEX_PEERS} PeerIds of {PEER_ID_BYTES} bytes",

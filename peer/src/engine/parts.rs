@@ -4,14 +4,11 @@ use std::collections::BTreeMap;
 
 use samara_proto::bitfield::Bitfield;
 use samara_proto::layout::PieceIndex;
+use samara_proto::limits::PARTS;
 
 /// Pieces of fewer blocks are passed on soon enough as a whole, and their leaf hashes, with proof, would be more than a
 /// few thousandths of the content.
 pub const BLOCKS_MIN: u32 = 16;
-
-/// Pieces remembered for one peer: as many as one fetches at once, of other peers or on its own. What it tells of more is
-/// forgotten, and told again when they are whole.
-const PIECES_MAX: usize = 64;
 
 /// What news of a part of a piece came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +31,7 @@ pub struct Parts {
 impl Parts {
     /// The peer has `blocks` of `piece`, too.
     pub fn add(&mut self, piece: PieceIndex, blocks: Bitfield) -> News {
-        let has_room = self.blocks.len() < PIECES_MAX;
+        let has_room = self.blocks.len() < PARTS;
         match self.blocks.get_mut(&piece) {
             Some(known) if blocks.any_not_in(known) => {
                 known.set_all_of(&blocks);
@@ -82,5 +79,35 @@ impl Parts {
     /// The pieces, in ascending order.
     pub fn pieces(&self) -> impl Iterator<Item = PieceIndex> + '_ {
         self.blocks.keys().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blocks(blocks: impl IntoIterator<Item = u32>) -> Bitfield {
+        let mut set = Bitfield::new(16);
+        blocks.into_iter().for_each(|n| _ = set.set(PieceIndex(n)));
+        set
+    }
+
+    #[test]
+    fn what_is_told_adds_up_and_what_is_told_again_is_no_news() {
+        let (mut parts, piece) = (Parts::default(), PieceIndex(3));
+        assert_eq!(parts.add(piece, blocks([1, 2])), News::Some);
+        assert_eq!(parts.add(piece, blocks([2])), News::None);
+        assert_eq!(parts.add(piece, blocks([2, 9])), News::Some);
+        assert!([1, 2, 9].into_iter().all(|n| parts.has(piece, n)) && !parts.has(piece, 3));
+        assert!(parts.remove(piece) && parts.is_empty());
+    }
+
+    #[test]
+    fn no_more_pieces_are_remembered_than_the_bound() {
+        let mut parts = Parts::default();
+        let told: Vec<News> = (0..100).map(|piece| parts.add(PieceIndex(piece), blocks([0]))).collect();
+        assert_eq!(told.iter().filter(|news| **news == News::Some).count(), PARTS);
+        assert_eq!(parts.pieces().count(), PARTS);
+        assert_eq!(parts.add(PieceIndex(0), blocks([1])), News::Some, "it is known already");
     }
 }

@@ -111,7 +111,8 @@ impl Torrent {
 
     /// How many blocks to ask for at once of a link that gives `rate` bytes a second.
     pub(super) fn request_blocks_max(&self, rate: u64) -> u32 {
-        let is_passed_on = self.has_parts(PieceIndex(0))
+        let is_passed_on = self.proof == Proof::Blocks
+            && self.layout.piece_length() >= BLOCKS_MIN * BLOCK_LENGTH
             && self.links.values().any(|peer| peer.traits.blocks && !peer.traits.upload_only);
         if !is_passed_on {
             return u32::MAX;

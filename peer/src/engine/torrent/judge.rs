@@ -73,6 +73,8 @@ impl Torrent {
     pub fn on_judged(&mut self, block: BlockRef, bad: &[BlockRef], context: &mut Context<'_>) {
         let Some(case) = self.cases.take(block) else { return };
         let piece = block.piece;
+        // What was found good before was changed by somebody here.
+        let bad: Vec<BlockRef> = bad.iter().filter(|bad| !self.picker.is_good(**bad)).copied().collect();
         if case.charge == Charge::BadPiece && bad.is_empty() {
             // What made it bad has been overwritten since, and the check of what came instead will tell.
             if !self.picker.partials().is_being_checked(piece) {
@@ -80,7 +82,7 @@ impl Torrent {
             }
             return;
         }
-        let cleared = self.weigh(block, bad, context);
+        let cleared = self.weigh(block, &bad, context);
         if let Charge::FirstOf(link) = case.charge {
             let trial = if bad.is_empty() { Trial::Passed } else { Trial::First };
             self.end_trial(link, trial, context);

@@ -63,6 +63,7 @@ impl Torrent {
             let wanted = |piece: &PieceIndex| self.picker.wants(*piece) && !self.verified.get(*piece);
             peer.wanted = peer.has.iter_ones().filter(wanted).count() as u32;
             peer.parts.retain(|piece| wanted(&piece));
+            peer.told.retain(|piece, _| wanted(piece));
             let is_wanted = peer.is_useful();
             self.resting.remove(&link);
             if is_wanted != peer.we_want {
