@@ -105,9 +105,8 @@ fn a_flash_crowd_is_near_its_bound_and_costs_little_besides_content() {
 
 #[test]
 fn large_pieces_are_passed_on_block_by_block_where_blocks_can_be_checked() {
-    let scenario = Scenario::named("flash-crowd").unwrap();
-    let large = Params { pieces: 64, piece_length: 1 << 20, ..(scenario.defaults)() };
-    let [v1, v2] = [false, true].map(|v2| scenario.run(&Params { v2, ..large.clone() }));
+    let scenario = Scenario::named("large-pieces").unwrap();
+    let [v1, v2] = [false, true].map(|v2| scenario.run(&Params { v2, ..(scenario.defaults)() }));
     assert!(v1.is_good() && v2.is_good(), "{:?} {:?}", v1.violation, v2.violation);
     assert!(v2.efficiency() > 0.9 && v2.efficiency() > v1.efficiency() + 0.05, "{}", v2.json());
     assert!(v2.control_ratio < 0.01 && v2.duplicate_ratio < 0.002, "{}", v2.json());
@@ -136,10 +135,8 @@ fn on_fast_links_the_last_pieces_wait_for_nobody() {
 
 #[test]
 fn a_fast_seed_fills_downlinks_of_leeches_whose_uplinks_are_full() {
-    let scenario = Scenario::named("flash-crowd").unwrap();
-    let (seed_up, up, down) = (200.0, 1.0, 16.0);
-    let params = Params { leeches: 5, pieces: 256, seed_up, up, down, ..(scenario.defaults)() };
-    let report = scenario.run(&params);
+    let scenario = Scenario::named("full-uplinks").unwrap();
+    let report = scenario.run(&(scenario.defaults)());
     // Requests wait behind what a leech gives: with a short queue of them it was 0.28.
     assert!(report.efficiency() > 0.7, "{}", report.json());
     assert!(report.duplicate_ratio < 0.02, "{}", report.json());

@@ -158,6 +158,8 @@ fn others(runs: u64, tell: Tell<'_>) -> Vec<Row> {
     let slow = Runs::of("slow-seed", None, runs, tell);
     let two = Runs::of("two-peers", None, runs, tell);
     let home = Runs::of("home-links", None, runs, tell);
+    let full = Runs::of("full-uplinks", None, runs, tell);
+    let large = Runs::of("large-pieces", None, runs, tell);
     let mixed = Runs::of("mixed-links", None, runs, tell);
     let leaves = Runs::of("seed-leaves", None, runs, tell);
     vec![
@@ -169,6 +171,13 @@ fn others(runs: u64, tell: Tell<'_>) -> Vec<Row> {
             0.90,
             home.mean(Report::efficiency),
         ),
+        full.at_least(
+            "full uplinks, 1 up and 16 Mbit/s down, fast seed, N = 5",
+            "η ≥ 0.75",
+            0.75,
+            full.mean(Report::efficiency),
+        ),
+        large.at_least("64 pieces of 1 MiB (v2), N = 8", "η ≥ 0.92", 0.92, large.mean(Report::efficiency)),
         mixed.at_least("mixed links 1:4:16", "η ≥ 0.80", 0.80, mixed.mean(Report::efficiency)),
         mixed.at_least(
             "mixed links, worst class's own bound / time",

@@ -57,6 +57,20 @@ pub const ALL: &[Scenario] = &[
         nothing,
     ),
     scenario(
+        "full-uplinks",
+        "a flash crowd with a fast seed and hardly any uplinks of its own",
+        crowds::full_uplinks,
+        crowds::flash,
+        nothing,
+    ),
+    scenario(
+        "large-pieces",
+        "a flash crowd for a v2 torrent of few and large pieces",
+        crowds::large_pieces,
+        crowds::flash,
+        nothing,
+    ),
+    scenario(
         "mixed-links",
         "three classes of links, 1:4:16",
         crowds::mixed_params,

@@ -49,6 +49,17 @@ pub fn home_links() -> Params {
     }
 }
 
+/// A fast seed, and leeches whose uplinks are a small part of their downlinks: they can give each other next to nothing,
+/// and what they ask the seed for waits behind it.
+pub fn full_uplinks() -> Params {
+    Params { leeches: 5, pieces: 256, seed_up: 200.0, up: 1.0, down: 16.0, ..Params::default() }
+}
+
+/// As few pieces as other tools make.
+pub fn large_pieces() -> Params {
+    Params { pieces: 64, piece_length: 1024 * 1024, v2: true, ..Params::default() }
+}
+
 /// Links of 5, 20 and 80 Mbit/s.
 pub fn mixed_params() -> Params {
     Params { leeches: 24, seed_up: 80.0, up: 80.0, down: 80.0, ..Params::default() }
