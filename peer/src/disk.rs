@@ -73,8 +73,8 @@ pub struct StoreOptions {
     /// Who does the work.
     pub pool: DiskPool,
     /// Where the store reports to. Unbounded, because a worker must not wait for whoever waits for a
-    /// worker; it holds at most one `Checked` or `BlocksChecked` for each check ordered, one `Changed` a second for each file,
-    /// and one `Failed`.
+    /// worker; it holds at most one `Checked` or `BlocksChecked` for each check ordered, one `Changed` a second for
+    /// each file, and one `Failed`.
     pub events: mpsc::UnboundedSender<StoreEvent>,
 }
 

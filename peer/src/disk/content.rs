@@ -206,7 +206,8 @@ impl Content {
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Reads a block that is verified, alone or of a verified piece, the latter after a look at whether its files are still the same.
+    /// Reads a block that is verified, alone or of a verified piece, the latter after a look at whether its files are
+    /// still the same.
     pub(super) fn read_now(&self, block: BlockRef) -> Result<Read, StoreError> {
         if !self.verified().get(block.piece) {
             return self.read_part(block).map(Read::Bytes);

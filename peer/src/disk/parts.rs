@@ -135,8 +135,8 @@ impl Content {
         Ok(())
     }
 
-    /// Holds blocks against the leaf hashes that are kept, and reports which are wrong. What is not known to be wrong is
-    /// not, but only what is known to be good is served.
+    /// Holds blocks against the leaf hashes that are kept, and reports which are wrong; of those whose leaf hashes are
+    /// kept no more it says nothing.
     pub(super) fn check_blocks_now(&self, block: BlockRef, order: u32) {
         if self.halted.load(Ordering::Acquire) {
             return;

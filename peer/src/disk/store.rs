@@ -195,8 +195,8 @@ impl Store {
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// The bytes of a block of a verified piece, or that was itself found good. If the file of a verified piece was touched,
-    /// the piece is hashed first.
+    /// The bytes of a block of a verified piece, or that was itself found good. If the file of a verified piece was
+    /// touched, the piece is hashed first.
     ///
     /// # Errors
     /// If the block is not the torrent's or longer than 1 MiB, its piece is not verified, or its file was

@@ -57,11 +57,11 @@ pub struct EngineConfig {
     /// Most bytes requested ahead over all links, but for one block that a link without requests may always
     /// ask for: what the disk may have to catch up with.
     pub requested_bytes: u64,
-    /// Least bytes requested ahead over all links of one torrent: the fewest on a slow downlink or one of which nothing is
-    /// known yet, where more would take minutes to come; the most on a fast one, whatever its rate just now.
+    /// Least bytes requested ahead over all links of one torrent: the fewest on a slow downlink or one of which nothing
+    /// is known yet, where more would take minutes to come; the most on a fast one, whatever its rate just now.
     pub in_flight_floor_bytes: RangeInclusive<u64>,
-    /// Time that the requests in flight cover beyond twice the bare delay, so that hiccups do not drain the pipeline: the
-    /// least on one link of many, the most on one that gives everything.
+    /// Time that the requests in flight cover beyond twice the bare delay, so that hiccups do not drain the pipeline:
+    /// the least on one link of many, the most on one that gives everything.
     pub pipeline_slack: RangeInclusive<Duration>,
     /// A link that gives nothing for this long while we wait is snubbed: others are asked too.
     pub snub_after: Duration,

@@ -331,7 +331,8 @@ pub enum Output {
         /// What.
         message: PeerMessage,
     },
-    /// Read a block that is verified, alone or with its piece, and send it; answered by `BlockSent`, `BlockUnreadable`, or the link's end.
+    /// Read a block that is verified, alone or with its piece, and send it; answered by `BlockSent`, `BlockUnreadable`,
+    /// or the link's end.
     SendBlock {
         /// To whom.
         link: LinkId,

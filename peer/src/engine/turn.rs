@@ -13,8 +13,8 @@ const BYTES: u64 = 1024 * 1024;
 const SECONDS: u64 = 10;
 /// A turn lasts at least so long, on however fast a path.
 const TIME_MIN: Duration = Duration::from_millis(50);
-/// No turn lasts longer while others wait, or than twice its usual time: who takes slowly, or not at all, holds no place
-/// for ever.
+/// No turn lasts longer while others wait, or than twice its usual time: who takes slowly, or not at all, holds no
+/// place for ever.
 const TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a peer that was never heard to answer an unchoke may leave its turn unused.
 const GRACE_AT_FIRST: Duration = Duration::from_millis(500);

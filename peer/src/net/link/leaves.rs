@@ -38,8 +38,8 @@ impl Leaves {
         Self { debt_bytes: 0.0, debt_at: now, given: 0, kept: None }
     }
 
-    /// The answer to a request for leaf hashes of `file` by a remote that was given so many content bytes so far; `None` if
-    /// it is refused.
+    /// The answer to a request for leaf hashes of `file` by a remote that was given so many content bytes so far;
+    /// `None` if it is refused.
     pub(super) async fn prove(
         &mut self,
         request: &HashRequest,
