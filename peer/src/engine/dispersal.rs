@@ -186,6 +186,11 @@ impl Dispersal {
         choosing.map(|(&link, _)| link).collect()
     }
 
+    /// Whether a link came up within the last `patience`.
+    pub fn has_newcomer(&self, now: Moment, patience: Duration) -> bool {
+        self.links.values().any(|shown| shown.linked_at + patience > now)
+    }
+
     /// The link's peer told that it has `piece`. Whether it was the last that nobody had.
     pub fn on_have(&mut self, link: LinkId, piece: PieceIndex, now: Moment, rng: &mut EngineRng) -> bool {
         let Some(shown) = self.links.get_mut(&link) else { return false };

@@ -1,6 +1,7 @@
 //! One engine that wants some pieces and not others, and changes its mind.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use samara_proto::bitfield::Bitfield;
 use samara_proto::layout::{BlockRef, PieceIndex};
@@ -199,4 +200,26 @@ fn in_sequence_every_link_helps_with_the_first_missing_piece() {
     hand.say(PeerMessage::Reject(dropped));
     let next = hand.tell(Input::BlockReceived { link: OTHER, block: asked[asked.len() - 1] });
     assert_eq!(requests(&next)[0], dropped, "what is missing at the beginning comes before what follows");
+}
+
+/// With a link by magnet the metadata come over a link of their own, which ends before anything is asked for.
+#[test]
+fn who_comes_back_on_a_new_link_and_is_alone_chooses_as_soon_as_on_the_first() {
+    let mut hand = Hand::seed();
+    hand.connect(LINK, 1, FAST);
+    hand.now = hand.now + Duration::from_millis(100);
+    hand.tell(Input::Disconnected { link: LINK });
+    let haves = |outputs: &[Output]| {
+        let is_have =
+            |output: &&Output| matches!(output, Output::Send { link: OTHER, message: PeerMessage::Have(_) });
+        outputs.iter().filter(is_have).count()
+    };
+    let from = hand.now;
+    let mut shown = haves(&hand.connect(OTHER, 1, FAST));
+    while shown < PIECES as usize && hand.now.since(from) < Duration::from_secs(5) {
+        hand.now = hand.now + Duration::from_millis(50);
+        shown += haves(&hand.tell(Input::Wake));
+    }
+    let waited = hand.now.since(from);
+    assert!(waited <= Duration::from_millis(1200), "{shown} pieces within {waited:?}");
 }

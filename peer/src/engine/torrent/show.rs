@@ -130,7 +130,12 @@ impl Torrent {
             return;
         };
         let choosing = dispersal.choosing(now, PATIENCE_AT_FIRST);
-        let again = if choosing.is_empty() { PATIENCE } else { SHOW_INTERVAL };
+        let again = match choosing.is_empty() {
+            false => SHOW_INTERVAL,
+            // It came after this was timed.
+            true if dispersal.has_newcomer(now, PATIENCE_AT_FIRST) => PATIENCE_AT_FIRST,
+            true => PATIENCE,
+        };
         context.timers.set_no_later(TimerName::Show, now + again);
         for link in choosing {
             let shown = (0..PIECES_AT_ONCE).map_while(|_| self.lure_once(link, context));
