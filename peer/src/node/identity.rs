@@ -18,6 +18,8 @@ use thiserror::Error;
 /// Nodes of one user at once, and torrents whose links keep their address; more at once is a mistake, and links
 /// that are so many torrents old are given up.
 const PLACES: u32 = 1024;
+/// Keys and what nodes are known for are shorter.
+const FILE_BYTES: u64 = 1024;
 
 /// What others keep the address of a node for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,7 +83,7 @@ impl NodeIdentity {
     }
 
     /// The key of a free place in `state_dir`, made if it is new: the one that is `known_for` this, or else one
-    /// that is known for nothing, or else the one whose links are oldest.
+    /// that is known for nothing, or else the one whose links are oldest. A place that cannot be used is passed over.
     ///
     /// # Errors
     /// See [`IdentityError`].
@@ -90,40 +92,22 @@ impl NodeIdentity {
         fs::create_dir_all(&folder).map_err(at(&folder))?;
         let wanted = known_for.to_string();
         let mut is_lasting = known_for != KnownFor::Nothing;
+        let mut trouble = None;
         for (number, record) in by_preference(&folder, &wanted) {
-            let path = folder.join(format!("{number}.key"));
-            let Some(mut key_file) = lock(&path).map_err(at(&path))? else {
-                is_lasting &= record != wanted;
-                continue;
-            };
-            let record_file = record_file(&folder, number);
-            if read_record(&record_file) != record {
+            match take_place(&folder, number, &record, known_for) {
+                Ok(Taken::Ours(place, keypair, mut warnings)) => {
+                    warnings.extend(trouble.map(|trouble: IdentityError| {
+                        format!("another identity is used than might have been: {trouble}")
+                    }));
+                    return Ok(Self { keypair, place: Some(place), is_lasting, warnings });
+                }
+                Ok(Taken::ByAnother) => is_lasting &= record != wanted,
                 // Somebody came and went since.
-                continue;
+                Ok(Taken::Before) => {}
+                Err(error) => _ = trouble.get_or_insert(error),
             }
-            let (keypair, origin) = read_or_make(&mut key_file).map_err(at(&path))?;
-            if known_for != KnownFor::Nothing {
-                // Also where it stands there already: the file's age is that of its last use.
-                fs::write(&record_file, format!("{wanted}\n")).map_err(at(&record_file))?;
-            }
-            let port_file = folder.join(format!("{number}.port"));
-            let mut warnings = Vec::new();
-            // A port without a key is as much a trace of an earlier node as a damaged key.
-            if origin == Origin::Replaced || (origin == Origin::New && port_file.exists()) {
-                warnings.push(format!(
-                    "the identity in {} was damaged or gone and is made anew: addresses of this node that others \
-                     have do not work any more",
-                    path.display()
-                ));
-            }
-            return Ok(Self {
-                keypair,
-                place: Some(Place { port_file, _key_file: key_file }),
-                is_lasting,
-                warnings,
-            });
         }
-        Err(IdentityError::Full(folder))
+        Err(trouble.unwrap_or(IdentityError::Full(folder)))
     }
 
     /// Whether it is the same at every start: it is known for something, and no other node that ran from the folder
@@ -144,8 +128,7 @@ impl NodeIdentity {
 
     /// The port this place listened on last time.
     pub fn last_port(&self) -> Option<u16> {
-        let text = fs::read_to_string(&self.place.as_ref()?.port_file).ok()?;
-        text.trim().parse().ok()
+        read_record(&self.place.as_ref()?.port_file).parse().ok()
     }
 
     /// Remembers the port for next time.
@@ -160,6 +143,48 @@ impl NodeIdentity {
 fn at(path: &Path) -> impl FnOnce(io::Error) -> IdentityError {
     let path = path.to_owned();
     |source| IdentityError::Io { path, source }
+}
+
+/// Whose a place is.
+enum Taken {
+    Ours(Place, Keypair, Vec<String>),
+    ByAnother,
+    Before,
+}
+
+/// Takes a place, if it still is what `record` says, and writes down what it is `known_for`.
+fn take_place(folder: &Path, number: u32, record: &str, known_for: KnownFor) -> Result<Taken, IdentityError> {
+    let path = folder.join(format!("{number}.key"));
+    let Some(mut key_file) = lock(&path).map_err(at(&path))? else { return Ok(Taken::ByAnother) };
+    let record_file = record_file(folder, number);
+    if read_record(&record_file) != record {
+        return Ok(Taken::Before);
+    }
+    let (keypair, origin) = read_or_make(&mut key_file).map_err(at(&path))?;
+    if known_for != KnownFor::Nothing {
+        // Also where it stands there already: the file's age is that of its last use.
+        plain(&record_file).map_err(at(&record_file))?;
+        fs::write(&record_file, format!("{known_for}\n")).map_err(at(&record_file))?;
+    }
+    let port_file = folder.join(format!("{number}.port"));
+    let mut warnings = Vec::new();
+    // A port without a key is as much a trace of an earlier node as a damaged key.
+    if origin == Origin::Replaced || (origin == Origin::New && port_file.exists()) {
+        warnings.push(format!(
+            "the identity in {} was damaged or gone and is made anew: addresses of this node that others have do \
+             not work any more",
+            path.display()
+        ));
+    }
+    Ok(Taken::Ours(Place { port_file, _key_file: key_file }, keypair, warnings))
+}
+
+/// Refuses what is there and no plain file: to open a pipe may take for ever.
+fn plain(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => Err(io::Error::other("it is not a plain file")),
+        _ => Ok(()),
+    }
 }
 
 /// Every place with what it is known for, if anything: those that are known for `wanted`, those known for nothing,
@@ -199,11 +224,18 @@ fn record_file(folder: &Path, number: u32) -> PathBuf {
 
 /// What is written there; nothing if nothing is, or a crash tore it.
 fn read_record(file: &Path) -> String {
-    fs::read_to_string(file).unwrap_or_default().trim().to_owned()
+    let read = || -> io::Result<String> {
+        plain(file)?;
+        let mut text = String::new();
+        File::open(file)?.take(FILE_BYTES).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    read().unwrap_or_default().trim().to_owned()
 }
 
 /// The file, locked for us, or `None` if another process holds it.
 fn lock(path: &Path) -> io::Result<Option<File>> {
+    plain(path)?;
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
@@ -227,7 +259,7 @@ enum Origin {
 /// A key that cannot be read, after a crash while it was first written, is made anew.
 fn read_or_make(file: &mut File) -> io::Result<(Keypair, Origin)> {
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    Read::by_ref(file).take(FILE_BYTES).read_to_end(&mut bytes)?;
     if let Ok(keypair) = Keypair::from_protobuf_encoding(&bytes) {
         return Ok((keypair, Origin::Kept));
     }
@@ -323,6 +355,36 @@ mod tests {
         let made = name(&identity);
         drop(identity);
         assert_eq!(made, opened(folder.path(), NOTHING));
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_used_is_passed_over_and_told_of() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let places = folder.path().join("identity");
+        fs::create_dir_all(places.join("0.key")).expect("a folder");
+        fs::create_dir_all(places.join("1.known-for")).expect("a folder");
+        fs::write(places.join("2.known-for"), vec![b'x'; 1 << 20]).expect("a file");
+        let mut identity = NodeIdentity::open(folder.path(), torrent(1)).expect("an identity");
+        let warnings = identity.take_warnings();
+        assert!(warnings.len() == 1 && warnings[0].contains("not a plain file"), "{warnings:?}");
+        let made = name(&identity);
+        drop(identity);
+        assert_eq!(made, opened(folder.path(), torrent(1)));
+        assert_eq!(read_record(&places.join("2.known-for")).len() as u64, FILE_BYTES);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_in_the_folder_holds_nobody_up() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let places = folder.path().join("identity");
+        fs::create_dir_all(&places).expect("a folder");
+        for name in ["0.key", "1.known-for", "2.port"] {
+            let made = std::process::Command::new("mkfifo").arg(places.join(name)).status();
+            assert!(made.expect("mkfifo is everywhere").success());
+        }
+        let identity = NodeIdentity::open(folder.path(), torrent(1)).expect("an identity");
+        assert_eq!(identity.last_port(), None);
     }
 
     #[test]
