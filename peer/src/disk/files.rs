@@ -226,7 +226,10 @@ impl Files {
     /// # Errors
     /// As [`Self::writable`].
     pub(super) fn write(&self, file: FileIndex, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.writable(file)?.write_all_at(bytes, offset)?;
+        let handle = self.writable(file)?;
+        // What was cut off would come back as zeros.
+        self.insist_on_size(file, handle.metadata()?.len())?;
+        handle.write_all_at(bytes, offset)?;
         // Only now, so that whoever clears the mark forces these bytes to the disk.
         self.entry(file).dirty.store(true, Ordering::Release);
         Ok(())
@@ -270,6 +273,10 @@ impl Files {
         Ok(file)
     }
 
+    fn insist_on_size(&self, file: FileIndex, found: u64) -> io::Result<()> {
+        if found < self.size(file) { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+
     /// Gives an incomplete file that was found its full length.
     pub(super) fn set_length(&self, file: FileIndex) -> io::Result<()> {
         let entry = self.entry(file);
@@ -305,7 +312,7 @@ impl Files {
     /// Gives a file its final name, unless it has it.
     ///
     /// # Errors
-    /// `AlreadyExists` if another file has that name: it is left alone.
+    /// `AlreadyExists` if another file has that name: it is left alone. `UnexpectedEof` if somebody shortened it.
     pub(super) fn complete(&self, file: FileIndex) -> io::Result<()> {
         let mut state = self.lock(file);
         if state.place == Place::Complete {
@@ -313,6 +320,9 @@ impl Files {
         }
         let names = self.names(file);
         self.handles.close(self.number, file);
+        if let Some(stamp) = self.look(&names.partial)? {
+            self.insist_on_size(file, stamp.size)?;
+        }
         self.rename(&names.partial, &names.complete)?;
         *state = State::new(Place::Complete, self.look(&names.complete)?);
         Ok(())

@@ -218,6 +218,23 @@ async fn an_unfinished_file_that_was_removed_or_shortened_is_not_filled_up_with_
 }
 
 #[tokio::test]
+async fn an_open_unfinished_file_that_was_shortened_is_not_filled_up_and_gets_no_final_name() {
+    let source = Source::single();
+    let seed = seed(&source).await;
+    for last in [0, 5] {
+        let target = tempfile::tempdir().unwrap();
+        let mut leech = get(&source, target.path(), None).await;
+        let others = (0..6).filter(|&piece| piece != last).map(PieceIndex);
+        leech.fetch(&seed.store, &source.metainfo, others).await;
+        let path = target.path().join("content.bin.part");
+        shorten(&path);
+        let message = failure(&seed, &mut leech, &source.metainfo, PieceIndex(last)).await;
+        assert!(message.contains("content.bin.part was changed or removed"), "{message}");
+        assert_eq!(fs::metadata(path).unwrap().len(), 1000);
+    }
+}
+
+#[tokio::test]
 async fn an_open_unfinished_file_that_was_removed_is_missed_at_its_end() {
     let source = Source::single();
     let (seed, target) = (seed(&source).await, tempfile::tempdir().unwrap());
