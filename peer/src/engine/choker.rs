@@ -69,6 +69,14 @@ impl Choker {
         self.waiting > 0 && !self.has_room(config)
     }
 
+    /// A block of so many bytes left. Whether there are more slots since, the uplink being faster than it was known to
+    /// be, and somebody waits for one.
+    pub fn on_sent(&mut self, now: Moment, bytes: u32, config: &EngineConfig) -> bool {
+        let before = self.uplink.slots(config);
+        self.uplink.on_sent(now, bytes);
+        self.waiting > 0 && self.uplink.slots(config) > before
+    }
+
     /// A link was unchoked; whether it had waited.
     pub fn on_unchoked(&mut self, had_waited: bool) {
         self.taken += 1;

@@ -119,3 +119,19 @@ fn the_orders_it_is_compared_with_rank_by_what_was_given() {
     assert_eq!(by(Order::LeastOwed), [4, 3]);
     assert_eq!(by(Order::MostGiven), [0, 1]);
 }
+
+#[test]
+fn a_faster_uplink_has_more_slots_and_whoever_waits_is_told_once() {
+    let (mut choker, config) = (Choker::default(), EngineConfig::default());
+    let mut send = |choker: &mut Choker, from: u64| {
+        let sent = (from..from + 8000)
+            .map(|millis| choker.on_sent(Moment::from_micros(millis * 1000), 16 * 1024, &config));
+        sent.filter(|grew| *grew).count()
+    };
+    assert_eq!(send(&mut choker, 10_000), 0, "nobody waits");
+    let mut choker = Choker::default();
+    choker.on_waiting();
+    let grew = send(&mut choker, 10_000);
+    assert!((1..=16).contains(&grew), "{grew}");
+    assert_eq!(send(&mut choker, 18_000), 0, "it is as fast as it was");
+}

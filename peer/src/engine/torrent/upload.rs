@@ -74,7 +74,9 @@ impl Torrent {
         peer.earn();
         peer.up.add(context.now, block.length);
         self.up.add(context.now, block.length);
-        context.choker.uplink.on_sent(context.now, block.length);
+        if context.choker.on_sent(context.now, block.length, context.config) {
+            context.timers.set_no_later(TimerName::FillSlots, context.choker.fill_at(context.now));
+        }
         let is_dry = !peer.uploads.is_busy();
         if is_dry {
             peer.turn.on_dry(context.now);
