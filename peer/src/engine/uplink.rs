@@ -15,27 +15,33 @@ const FADE: u64 = 1024;
 const SLOW: u64 = 128 * 1024;
 /// How many peers are served before the rate is known.
 const SLOTS_AT_FIRST: usize = 8;
+/// The rate is known when blocks have left for so long.
+const KNOWN_AFTER: Duration = Duration::from_secs(1);
 
 /// What the node gives over all links.
 #[derive(Clone, Debug)]
 pub struct Uplink {
-    rate: Meter,
-    /// The highest rate lately, in bytes a second; 0 until anything was sent. An uplink that nobody wants anything of
+    /// Since when blocks leave, and how many.
+    rate: Option<(Moment, Meter)>,
+    /// The highest rate lately, in bytes a second; 0 until it is known. An uplink that nobody wants anything of
     /// is as fast as it was.
     reached: Peak,
 }
 
 impl Default for Uplink {
     fn default() -> Self {
-        Self { rate: Meter::new(Moment::ZERO, WINDOW), reached: Peak::new(FADE) }
+        Self { rate: None, reached: Peak::new(FADE) }
     }
 }
 
 impl Uplink {
     /// A block of so many bytes left.
     pub fn on_sent(&mut self, now: Moment, bytes: u32) {
-        self.rate.add(now, bytes);
-        self.reached.note(self.rate.rate(now));
+        let (since, rate) = self.rate.get_or_insert_with(|| (now, Meter::new(now, WINDOW)));
+        rate.add(now, bytes);
+        if *since + KNOWN_AFTER <= now {
+            self.reached.note(rate.rate(now));
+        }
     }
 
     /// How many peers to serve at once: two more each time the rate doubles. With few a piece arrives, and can be
