@@ -95,7 +95,8 @@ impl NodeIdentity {
         let mut trouble = None;
         for (number, record) in by_preference(&folder, &wanted) {
             match take_place(&folder, number, &record, known_for) {
-                Ok(Taken::Ours(place, keypair, mut warnings)) => {
+                Ok(Taken::Ours(ours)) => {
+                    let (place, keypair, mut warnings) = *ours;
                     warnings.extend(trouble.map(|trouble: IdentityError| {
                         format!("another identity is used than might have been: {trouble}")
                     }));
@@ -147,7 +148,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> IdentityError {
 
 /// Whose a place is.
 enum Taken {
-    Ours(Place, Keypair, Vec<String>),
+    Ours(Box<(Place, Keypair, Vec<String>)>),
     ByAnother,
     Before,
 }
@@ -176,7 +177,7 @@ fn take_place(folder: &Path, number: u32, record: &str, known_for: KnownFor) -> 
             path.display()
         ));
     }
-    Ok(Taken::Ours(Place { port_file, _key_file: key_file }, keypair, warnings))
+    Ok(Taken::Ours(Box::new((Place { port_file, _key_file: key_file }, keypair, warnings))))
 }
 
 /// Refuses what is there and no plain file: to open a pipe may take for ever.

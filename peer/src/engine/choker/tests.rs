@@ -123,7 +123,7 @@ fn the_orders_it_is_compared_with_rank_by_what_was_given() {
 #[test]
 fn a_faster_uplink_has_more_slots_and_whoever_waits_is_told_once() {
     let (mut choker, config) = (Choker::default(), EngineConfig::default());
-    let mut send = |choker: &mut Choker, from: u64| {
+    let send = |choker: &mut Choker, from: u64| {
         let sent = (from..from + 8000)
             .map(|millis| choker.on_sent(Moment::from_micros(millis * 1000), 16 * 1024, &config));
         sent.filter(|grew| *grew).count()

@@ -207,7 +207,7 @@ fn in_sequence_every_link_helps_with_the_first_missing_piece() {
 fn who_comes_back_on_a_new_link_and_is_alone_chooses_as_soon_as_on_the_first() {
     let mut hand = Hand::seed();
     hand.connect(LINK, 1, FAST);
-    hand.now = hand.now + Duration::from_millis(100);
+    hand.now += Duration::from_millis(100);
     hand.tell(Input::Disconnected { link: LINK });
     let haves = |outputs: &[Output]| {
         let is_have =
@@ -217,7 +217,7 @@ fn who_comes_back_on_a_new_link_and_is_alone_chooses_as_soon_as_on_the_first() {
     let from = hand.now;
     let mut shown = haves(&hand.connect(OTHER, 1, FAST));
     while shown < PIECES as usize && hand.now.since(from) < Duration::from_secs(5) {
-        hand.now = hand.now + Duration::from_millis(50);
+        hand.now += Duration::from_millis(50);
         shown += haves(&hand.tell(Input::Wake));
     }
     let waited = hand.now.since(from);
