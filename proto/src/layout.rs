@@ -30,6 +30,18 @@ pub struct BlockRef {
     pub length: u32,
 }
 
+impl BlockRef {
+    /// The blocks of 16 KiB that make it up, in order; the last may be shorter. It begins where one of its piece does.
+    pub fn blocks(self) -> impl Iterator<Item = Self> + use<> {
+        let end = self.begin + self.length;
+        (self.begin..end).step_by(BLOCK_LENGTH as usize).map(move |begin| Self {
+            begin,
+            length: BLOCK_LENGTH.min(end - begin),
+            ..self
+        })
+    }
+}
+
 /// A part of a block that lies in one file, or in none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {

@@ -45,17 +45,25 @@ impl Content {
     ) -> Result<Vec<BlockRef>, StoreError> {
         let mut bytes = vec![0; BLOCK_LENGTH as usize];
         let mut bad = Vec::new();
-        for (begin, leaf) in (block.begin..block.begin + block.length).step_by(bytes.len()).zip(leaves) {
-            let length = BLOCK_LENGTH.min(block.begin + block.length - begin);
-            let one = BlockRef { piece: block.piece, begin, length };
-            let bytes = &mut bytes[..length as usize];
-            self.read(one, bytes)
-                .map_err(|error| StoreError::file("read", self.path_in(block.piece), error))?;
-            if merkle::leaf(bytes) != *leaf {
+        for (one, leaf) in block.blocks().zip(leaves) {
+            if !self.is_leaf_of(one, *leaf, &mut bytes)? {
                 bad.push(one);
             }
         }
         Ok(bad)
+    }
+
+    /// Whether `leaf` is the hash of what is on disk of one block of 16 KiB, for which `bytes` has room.
+    pub(super) fn is_leaf_of(
+        &self,
+        block: BlockRef,
+        leaf: Sha256Hash,
+        bytes: &mut [u8],
+    ) -> Result<bool, StoreError> {
+        let bytes = &mut bytes[..block.length as usize];
+        let read = self.read(block, bytes);
+        read.map_err(|error| StoreError::file("read", self.path_in(block.piece), error))?;
+        Ok(merkle::leaf(bytes) == leaf)
     }
 
     pub(super) fn read(&self, block: BlockRef, bytes: &mut [u8]) -> std::io::Result<()> {

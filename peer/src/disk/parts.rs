@@ -57,7 +57,7 @@ impl Parts {
             return vec![block];
         };
         let mut parts: Vec<BlockRef> = Vec::new();
-        for one in blocks_of(block).filter(|one| !part.good.get(number_of(*one))) {
+        for one in block.blocks().filter(|one| !part.good.get(number_of(*one))) {
             match parts.last_mut() {
                 Some(last) if last.begin + last.length == one.begin => last.length += one.length,
                 _ => parts.push(one),
@@ -143,16 +143,13 @@ impl Content {
         }
         let mut bytes = vec![0; BLOCK_LENGTH as usize];
         let mut bad = Vec::new();
-        for one in blocks_of(block) {
+        for one in block.blocks() {
             let known = self.parts().leaf(one);
             let Some((leaf, false)) = known else { continue };
-            let bytes = &mut bytes[..one.length as usize];
-            match self.read(one, bytes) {
-                Ok(()) if merkle::leaf(bytes) == leaf => self.parts().set_good(one),
-                Ok(()) => bad.push(one),
-                Err(error) => {
-                    return self.fail(StoreError::file("read", self.path_in(block.piece), error));
-                }
+            match self.is_leaf_of(one, leaf, &mut bytes) {
+                Ok(true) => self.parts().set_good(one),
+                Ok(false) => bad.push(one),
+                Err(error) => return self.fail(error),
             }
         }
         // Nobody listens any more: the torrent was removed.
@@ -163,7 +160,7 @@ impl Content {
     pub(super) fn read_part(&self, block: BlockRef) -> Result<Bytes, StoreError> {
         let not_verified = || StoreError::NotVerified(block.piece);
         let mut leaves = Vec::new();
-        for one in blocks_of(block) {
+        for one in block.blocks() {
             match self.parts().leaf(one) {
                 Some((leaf, true)) => leaves.push(leaf),
                 _ => return Err(not_verified()),
@@ -174,16 +171,6 @@ impl Content {
         let are_good = bytes.chunks(BLOCK_LENGTH as usize).map(merkle::leaf).eq(leaves);
         if are_good { Ok(bytes.into()) } else { Err(not_verified()) }
     }
-}
-
-/// The blocks of 16 KiB that make up `block`, which begins with one.
-fn blocks_of(block: BlockRef) -> impl Iterator<Item = BlockRef> {
-    let end = block.begin + block.length;
-    (block.begin..end).step_by(BLOCK_LENGTH as usize).map(move |begin| BlockRef {
-        piece: block.piece,
-        begin,
-        length: BLOCK_LENGTH.min(end - begin),
-    })
 }
 
 fn number_of(block: BlockRef) -> PieceIndex {

@@ -121,12 +121,12 @@ pub(super) fn is_absence(error: &io::Error) -> bool {
 
 /// The blocks of a stride that were received and written as a whole.
 fn written_blocks(layout: &Layout, stride: BlockRef, bytes: &[u8]) -> impl Iterator<Item = BlockRef> {
-    let begins = (0..stride.length).step_by(BLOCK_LENGTH as usize);
-    begins.filter_map(move |begin| {
-        let length = (stride.length - begin).min(BLOCK_LENGTH);
-        let block = BlockRef { piece: stride.piece, begin: stride.begin + begin, length };
-        is_written(layout, block, &bytes[begin as usize..][..length as usize]).then_some(block)
-    })
+    let parts = bytes[..stride.length as usize].chunks(BLOCK_LENGTH as usize);
+    stride
+        .blocks()
+        .zip(parts)
+        .filter(|&(block, part)| is_written(layout, block, part))
+        .map(|(block, _)| block)
 }
 
 /// Whether no page of a block's files is all zeros: a write that was cut short leaves such pages.

@@ -147,3 +147,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_long_block_is_made_up_of_blocks_of_16_kib_and_a_rest() {
+    let at = |begin, length| BlockRef { piece: PieceIndex(7), begin, length };
+    let blocks: Vec<BlockRef> = at(BLOCK_LENGTH, 2 * BLOCK_LENGTH + 5).blocks().collect();
+    assert_eq!(
+        blocks,
+        [at(BLOCK_LENGTH, BLOCK_LENGTH), at(2 * BLOCK_LENGTH, BLOCK_LENGTH), at(3 * BLOCK_LENGTH, 5)]
+    );
+    assert_eq!(at(0, 0).blocks().count(), 0);
+}

@@ -211,7 +211,7 @@ impl World {
         taker.received += u64::from(block.length);
         // The disk refuses to overwrite what is verified.
         if !taker.disk.get(block.piece) {
-            for begin in (block.begin..block.begin + block.length).step_by(BLOCK_LENGTH as usize) {
+            for BlockRef { begin, .. } in block.blocks() {
                 if is_bad {
                     taker.bad_blocks.insert((block.piece, begin));
                 } else {

@@ -258,9 +258,8 @@ impl Torrent {
     /// Cancels what `link` was asked for within `block`, if all of it is there now.
     pub(super) fn cancel_superfluous(&mut self, link: LinkId, block: BlockRef, context: &mut Context<'_>) {
         let Some(peer) = self.links.get_mut(&link) else { return };
-        let starts = (block.begin..block.begin + block.length).step_by(BLOCK_LENGTH as usize);
         let asked: BTreeSet<BlockRef> =
-            starts.filter_map(|offset| peer.requests.covering(block.piece, offset)).collect();
+            block.blocks().filter_map(|one| peer.requests.covering(one.piece, one.begin)).collect();
         for request in asked {
             if !self.picker.is_superfluous(request) {
                 continue;

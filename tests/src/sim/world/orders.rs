@@ -1,8 +1,7 @@
 //! What engines order, carried out, and what hosts find out, told.
 
 use samara_peer::engine::event::{DisconnectReason, Input, LinkId, Output, PeerMessage, Verdict};
-use samara_proto::layout::{BlockRef, PieceIndex};
-use samara_proto::limits::BLOCK_LENGTH;
+use samara_proto::layout::PieceIndex;
 
 use super::{TORRENT, World};
 use crate::sim::agenda::{Event, HostNo, LinkNo};
@@ -61,10 +60,8 @@ impl World {
         if let PeerMessage::Request(block) = message {
             end.asked.push(block);
             if self.settings.v2 {
-                let begins = (block.begin..block.begin + block.length).step_by(BLOCK_LENGTH as usize);
                 let asker = &mut self.hosts[host as usize];
-                let one = |begin| BlockRef { piece: block.piece, begin, length: BLOCK_LENGTH };
-                begins.for_each(|begin| asker.on_asked(one(begin), other));
+                block.blocks().for_each(|one| asker.on_asked(one, other));
             }
         }
         self.post(link_no, side, Talk::Message(message));
