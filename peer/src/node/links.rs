@@ -529,19 +529,20 @@ impl NodeLoop {
     }
 
     pub(super) fn judge(&mut self, link: LinkId, block: BlockRef) -> Option<Input> {
-        let entry = self.links.get(&link)?;
-        match entry.link.judge(block) {
-            Ok(()) => None,
-            Err(NotAsked::Unknown) => Some(Input::Unjudged { link, block }),
-            Err(NotAsked::Overflow) => self.drop_link(link),
-        }
+        let asked = self.links.get(&link)?.link.judge(block);
+        self.asked(link, asked, Input::Unjudged { link, block })
     }
 
     pub(super) fn fetch_leaves(&mut self, link: LinkId, piece: PieceIndex) -> Option<Input> {
-        let entry = self.links.get(&link)?;
-        match entry.link.fetch_leaves(piece) {
+        let asked = self.links.get(&link)?.link.fetch_leaves(piece);
+        self.asked(link, asked, Input::NoLeaves { link, piece })
+    }
+
+    /// What the engine is to know of a question: `unknown` if the remote cannot be asked it.
+    fn asked(&mut self, link: LinkId, asked: Result<(), NotAsked>, unknown: Input) -> Option<Input> {
+        match asked {
             Ok(()) => None,
-            Err(NotAsked::Unknown) => Some(Input::NoLeaves { link, piece }),
+            Err(NotAsked::Unknown) => Some(unknown),
             Err(NotAsked::Overflow) => self.drop_link(link),
         }
     }
