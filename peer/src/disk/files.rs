@@ -64,6 +64,11 @@ pub(super) enum Freshness {
     Lost,
 }
 
+/// `UnexpectedEof` if somebody shortened an incomplete file.
+fn insist_on_size(found: u64, size: u64) -> io::Result<()> {
+    if found < size { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+}
+
 /// The files of one torrent.
 pub(super) struct Files {
     dir: Dir,
@@ -228,7 +233,7 @@ impl Files {
     pub(super) fn write(&self, file: FileIndex, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let handle = self.writable(file)?;
         // What was cut off would come back as zeros.
-        self.insist_on_size(file, handle.metadata()?.len())?;
+        insist_on_size(handle.metadata()?.len(), self.size(file))?;
         handle.write_all_at(bytes, offset)?;
         // Only now, so that whoever clears the mark forces these bytes to the disk.
         self.entry(file).dirty.store(true, Ordering::Release);
@@ -267,14 +272,8 @@ impl Files {
 
     fn open_partial(&self, path: &Path, size: u64) -> io::Result<File> {
         let file = self.dir.open_with(path, &writing())?;
-        if file.metadata()?.len() < size {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
+        insist_on_size(file.metadata()?.len(), size)?;
         Ok(file)
-    }
-
-    fn insist_on_size(&self, file: FileIndex, found: u64) -> io::Result<()> {
-        if found < self.size(file) { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
     /// Gives an incomplete file that was found its full length.
@@ -321,7 +320,7 @@ impl Files {
         let names = self.names(file);
         self.handles.close(self.number, file);
         if let Some(stamp) = self.look(&names.partial)? {
-            self.insist_on_size(file, stamp.size)?;
+            insist_on_size(stamp.size, self.size(file))?;
         }
         self.rename(&names.partial, &names.complete)?;
         *state = State::new(Place::Complete, self.look(&names.complete)?);
