@@ -5,6 +5,7 @@
 //! gets the key and port back under which it was shared before, in whatever order nodes start, and links that
 //! name them keep working.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -129,7 +130,7 @@ impl NodeIdentity {
 
     /// The port this place listened on last time.
     pub fn last_port(&self) -> Option<u16> {
-        read_record(&self.place.as_ref()?.port_file).parse().ok()
+        read_line(&self.place.as_ref()?.port_file).parse().ok()
     }
 
     /// Remembers the port for next time.
@@ -158,7 +159,7 @@ fn take_place(folder: &Path, number: u32, record: &str, known_for: KnownFor) -> 
     let path = folder.join(format!("{number}.key"));
     let Some(mut key_file) = lock(&path).map_err(at(&path))? else { return Ok(Taken::ByAnother) };
     let record_file = record_file(folder, number);
-    if read_record(&record_file) != record {
+    if read_line(&record_file) != record {
         return Ok(Taken::Before);
     }
     let (keypair, origin) = read_or_make(&mut key_file).map_err(at(&path))?;
@@ -191,10 +192,13 @@ fn plain(path: &Path) -> io::Result<()> {
 /// Every place with what it is known for, if anything: those that are known for `wanted`, those known for nothing,
 /// then the others, the one first that was used least recently.
 fn by_preference(folder: &Path, wanted: &str) -> Vec<(u32, String)> {
+    // Most places have none, and need not be looked for one by one.
+    let found = fs::read_dir(folder).into_iter().flatten().flatten();
+    let found: BTreeSet<PathBuf> = found.map(|entry| entry.path()).collect();
     let mut places: Vec<_> = (0..PLACES)
         .map(|number| {
             let file = record_file(folder, number);
-            let record = read_record(&file);
+            let record = if found.contains(&file) { read_line(&file) } else { String::new() };
             let order = if record == wanted {
                 Order::Own
             } else if record.is_empty() {
@@ -223,8 +227,8 @@ fn record_file(folder: &Path, number: u32) -> PathBuf {
     folder.join(format!("{number}.known-for"))
 }
 
-/// What is written there; nothing if nothing is, or a crash tore it.
-fn read_record(file: &Path) -> String {
+/// What a file of one line says; nothing if there is none, or a crash tore it.
+fn read_line(file: &Path) -> String {
     let read = || -> io::Result<String> {
         plain(file)?;
         let mut text = String::new();
@@ -342,7 +346,7 @@ mod tests {
         let old = File::options().write(true).open(record_file(&places, 700)).expect("it is there");
         old.set_modified(SystemTime::UNIX_EPOCH).expect("it is ours");
         let new = opened(folder.path(), torrent(1));
-        assert_eq!(read_record(&record_file(&places, 700)), torrent(1).to_string());
+        assert_eq!(read_line(&record_file(&places, 700)), torrent(1).to_string());
         assert_eq!(opened(folder.path(), torrent(1)), new);
     }
 
@@ -371,7 +375,7 @@ mod tests {
         let made = name(&identity);
         drop(identity);
         assert_eq!(made, opened(folder.path(), torrent(1)));
-        assert_eq!(read_record(&places.join("2.known-for")).len() as u64, FILE_BYTES);
+        assert_eq!(read_line(&places.join("2.known-for")).len() as u64, FILE_BYTES);
     }
 
     #[cfg(unix)]
