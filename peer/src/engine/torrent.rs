@@ -211,12 +211,12 @@ impl Torrent {
         self.acquit(&givers.peers, context);
         self.close_cases(piece, &givers.peers, context);
         for (&link, peer) in &mut self.links {
-            let has_it = peer.has.get(piece);
+            let is_counted = is_wanted && peer.has.get(piece);
             let had_part = peer.parts.remove(piece);
             peer.told.remove(&piece);
             news::tell(link, peer, piece, context);
-            if (has_it && is_wanted) || had_part {
-                peer.wanted -= u32::from(has_it && is_wanted);
+            if is_counted || had_part {
+                peer.wanted -= u32::from(is_counted);
                 if !peer.is_useful() {
                     self.resting.remove(&link);
                     if std::mem::take(&mut peer.we_want) {

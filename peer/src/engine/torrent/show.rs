@@ -130,11 +130,13 @@ impl Torrent {
             return;
         };
         let choosing = dispersal.choosing(now, PATIENCE_AT_FIRST);
-        let again = match choosing.is_empty() {
-            false => SHOW_INTERVAL,
+        let again = if !choosing.is_empty() {
+            SHOW_INTERVAL
+        } else if dispersal.has_newcomer(now, PATIENCE_AT_FIRST) {
             // It came after this was timed.
-            true if dispersal.has_newcomer(now, PATIENCE_AT_FIRST) => PATIENCE_AT_FIRST,
-            true => PATIENCE,
+            PATIENCE_AT_FIRST
+        } else {
+            PATIENCE
         };
         context.timers.set_no_later(TimerName::Show, now + again);
         for link in choosing {

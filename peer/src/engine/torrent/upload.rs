@@ -68,25 +68,30 @@ impl Torrent {
 
     /// The driver handed a block to the transport.
     pub fn on_block_sent(&mut self, link: LinkId, block: BlockRef, context: &mut Context<'_>) {
-        let usual = self.usual_turn(context);
         let Some(peer) = self.links.get_mut(&link) else { return };
         peer.uploads.on_done(block, context.now);
         peer.earn();
         peer.up.add(context.now, block.length);
+        let is_dry = !peer.uploads.is_busy();
         self.up.add(context.now, block.length);
         if context.choker.on_sent(context.now, block.length, context.config) {
             context.timers.set_no_later(TimerName::FillSlots, context.choker.fill_at(context.now));
         }
-        let is_dry = !peer.uploads.is_busy();
         if is_dry {
-            peer.turn.on_dry(context.now);
-            context.timers.set_no_later(TimerName::Turns, peer.turn.ends_at(false, usual));
-        }
-        let rate = peer.up.rate(context.now);
-        if let Some(dispersal) = self.dispersal.as_mut().filter(|_| is_dry) {
-            dispersal.on_dry(link, rate);
+            self.on_dry(link, context);
         }
         self.hand_out(link, context);
+    }
+
+    /// All that a peer asked for is sent.
+    fn on_dry(&mut self, link: LinkId, context: &mut Context<'_>) {
+        let usual = self.usual_turn(context);
+        let Some(peer) = self.links.get_mut(&link) else { return };
+        peer.turn.on_dry(context.now);
+        context.timers.set_no_later(TimerName::Turns, peer.turn.ends_at(false, usual));
+        if let Some(dispersal) = &mut self.dispersal {
+            dispersal.on_dry(link, peer.up.rate(context.now));
+        }
     }
 
     /// The driver could not read a block.
