@@ -473,10 +473,21 @@ impl Dispersal {
         for link in links {
             self.retract(link, piece, rng);
         }
-        // As if somebody had it who never leaves.
+        // As if somebody had it who stays until we have it again.
         let had = &mut self.had[piece.0 as usize];
         *had += 1;
         self.nowhere -= u32::from(*had == 1);
+    }
+
+    /// We have `piece` again, of which everybody linked is told.
+    pub fn on_regained(&mut self, piece: PieceIndex, rng: &mut EngineRng) {
+        self.copies.offer(piece, rng);
+        for shown in self.links.values_mut() {
+            shown.unseen.clear(piece);
+        }
+        let had = &mut self.had[piece.0 as usize];
+        *had -= 1;
+        self.nowhere += u32::from(*had == 0);
     }
 }
 

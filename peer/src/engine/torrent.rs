@@ -202,6 +202,10 @@ impl Torrent {
         self.missing -= u32::from(self.picker.wants(piece));
         self.verified.set(piece);
         self.bytes_done += u64::from(self.layout.content_size(piece));
+        // A first seed has everything at first.
+        if let Some(dispersal) = &mut self.dispersal {
+            dispersal.on_regained(piece, context.rng);
+        }
         // Others wait only for a place among the begun pieces.
         self.freed |= self.picker.is_at_limit();
         let givers = self.picker.on_verified(piece);

@@ -129,6 +129,22 @@ fn a_piece_that_is_lost_is_not_waited_for() {
 }
 
 #[test]
+fn a_piece_that_is_back_is_given_like_any_other() {
+    let mut dispersal = dispersal(2);
+    let promised = promise(&mut dispersal, A, 2, seconds(0));
+    let [lost, kept] = [promised[0].piece, promised[1].piece];
+    dispersal.on_lost(lost, &mut rng());
+    dispersal.on_regained(lost, &mut rng());
+    assert_eq!(dispersal.nowhere, 2);
+    assert!(dispersal.allows(A, lost, seconds(2)));
+    assert!(!dispersal.links[&B].unseen.get(lost), "everybody was told of it");
+    dispersal.forget(B, &mut rng());
+    dispersal.on_linked(B, seconds(3));
+    assert_eq!(pieces(&promise(&mut dispersal, B, 1, seconds(3))), [lost].into());
+    assert!(dispersal.links[&A].promised.contains_key(&kept));
+}
+
+#[test]
 fn what_somebody_hides_does_not_count_as_out() {
     let mut dispersal = dispersal(1);
     let piece = promise(&mut dispersal, A, 1, seconds(0))[0].piece;

@@ -8,7 +8,7 @@ use samara_proto::moment::Moment;
 use super::host::HostSpec;
 use super::world::{TORRENT, World};
 use crate::engine::config::EngineConfig;
-use crate::engine::event::{DisconnectReason, Input, Offence, PeerKey, PeerTraits};
+use crate::engine::event::{DisconnectReason, Input, Offence, PeerKey, PeerTraits, Verdict};
 
 const MIB: u64 = 1024 * 1024;
 const PIECE: u32 = 256 * 1024;
@@ -205,6 +205,28 @@ fn a_lost_piece_is_fetched_again_but_not_by_a_seed() {
     world.tell(1, Input::PieceLost { torrent: TORRENT, piece });
     world.run(Duration::from_secs(60), |_| false);
     assert_eq!(world.hosts[1].received, 0);
+}
+
+#[test]
+fn a_seed_that_lost_pieces_and_has_them_again_gives_them_to_old_links_and_new_ones() {
+    let up = 4_000_000;
+    let mut world = swarm(4 * MIB, millis(10), vec![HostSpec::seed(up), HostSpec::leech(up)]);
+    world.run(millis(300), |_| false);
+    let pieces: Vec<PieceIndex> = world.hosts[0].disk.iter_ones().collect();
+    for _ in 0..2 {
+        for &piece in &pieces {
+            world.tell(0, Input::PieceLost { torrent: TORRENT, piece });
+        }
+        world.run(Duration::from_secs(3), |_| false);
+        for &piece in &pieces {
+            world.tell(0, Input::PieceChecked { torrent: TORRENT, piece, verdict: Verdict::Good });
+        }
+    }
+    assert!(world.run(Duration::from_secs(60), |world| world.hosts[1].disk.is_full()));
+    world.kill(1);
+    let late = world.add_host(HostSpec::leech(up));
+    world.introduce_all();
+    assert!(world.run(Duration::from_secs(60), |world| world.hosts[late].disk.is_full()));
 }
 
 #[test]
