@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use samara_proto::layout::{BlockRef, PieceIndex};
+use samara_proto::limits::BLOCK_LENGTH;
 
 use super::hand::{FAST, Hand, TORRENT, offence};
+use crate::engine::config::EngineConfig;
 use crate::engine::event::{
     Direction, DisconnectReason, HolderKey, Input, LinkId, Offence, Output, PeerKey, PeerMessage, Source,
     Verdict,
@@ -162,4 +164,35 @@ fn nobody_at_a_banned_address_is_dialled_before_the_ban_ends() {
     }
     dialled.sort_unstable();
     assert_eq!(dialled, [(1, true), (2, true)]);
+}
+
+/// The link that ends for want of a place when a peer comes.
+fn leaver(hand: &mut Hand, holder: Option<HolderKey>, peer: u64) -> Option<u64> {
+    let ended = |output: &Output| match output {
+        Output::Disconnect { link, reason: DisconnectReason::TooManyLinks } => Some(link.0),
+        _ => None,
+    };
+    hand.connect_from(holder, LinkId(peer), peer, FAST).iter().find_map(ended)
+}
+
+#[test]
+fn where_all_places_are_taken_whoever_has_most_gives_way() {
+    let mut hand = Hand::seed();
+    let places = EngineConfig::default().links_per_torrent as u64;
+    assert_eq!(leaver(&mut hand, Some(ELSEWHERE), 1), None);
+    for peer in 2..=places {
+        assert_eq!(leaver(&mut hand, Some(HOLDER), peer), None);
+        hand.tell(Input::Received { link: LinkId(peer), message: PeerMessage::Interested });
+    }
+    let block = BlockRef { piece: PieceIndex(0), begin: 0, length: BLOCK_LENGTH };
+    hand.tell(Input::BlockSent { link: LinkId(2), block });
+    assert_eq!(leaver(&mut hand, Some(HOLDER), 1000), Some(1000), "one of the crowd");
+    assert_eq!(leaver(&mut hand, None, 1001), Some(3), "the oldest that took nothing");
+    let mut displaced = Vec::new();
+    for peer in 2000..2000 + places {
+        displaced.extend(leaver(&mut hand, Some(ELSEWHERE), peer).filter(|&link| link < 1000));
+    }
+    let crowd = places as usize - 2 - displaced.len();
+    assert_eq!(crowd, displaced.len() + 2, "a second crowd grows no larger than the first");
+    assert!(!displaced.contains(&2));
 }

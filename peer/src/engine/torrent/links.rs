@@ -1,5 +1,6 @@
 //! Links that come up, end, and are dialled.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use samara_proto::layout::PieceIndex;
@@ -120,13 +121,33 @@ impl Torrent {
             self.drop_link(old, DisconnectReason::Duplicate, context);
         }
         if self.links.len() >= context.config.links_per_torrent {
-            let boring = self.links.iter().find(|(_, peer)| {
-                !peer.is_useful() && !peer.wants_us && peer.linked_at + BORING_AFTER <= context.now
-            });
-            let Some((&boring, _)) = boring else { return Err(DisconnectReason::TooManyLinks) };
-            self.drop_link(boring, DisconnectReason::TooManyLinks, context);
+            let leaver = self.boring(context.now).or_else(|| self.crowding(holder));
+            let Some(leaver) = leaver else { return Err(DisconnectReason::TooManyLinks) };
+            self.drop_link(leaver, DisconnectReason::TooManyLinks, context);
         }
         Ok(())
+    }
+
+    /// A link of which neither side has wanted anything for long.
+    fn boring(&self, now: Moment) -> Option<LinkId> {
+        let is_boring =
+            |peer: &Peer| !peer.is_useful() && !peer.wants_us && peer.linked_at + BORING_AFTER <= now;
+        self.links.iter().find(|(_, peer)| is_boring(peer)).map(|(&link, _)| link)
+    }
+
+    /// Of the links from the addresses with most of them, the oldest that traded least; none if a newcomer from
+    /// `holder` would make a crowd as large. Whoever takes names and places without end takes them from himself.
+    fn crowding(&self, holder: Option<HolderKey>) -> Option<LinkId> {
+        let mut crowds = BTreeMap::<Option<HolderKey>, Vec<(u64, Moment, LinkId)>>::new();
+        for (&link, peer) in &self.links {
+            let traded = peer.down.total() + peer.up.total();
+            let crowd = crowds.entry(self.connections.holder(peer.key)).or_default();
+            crowd.push((traded, peer.linked_at, link));
+        }
+        let others = crowds.get(&holder).map_or(0, Vec::len);
+        let largest = crowds.into_values().max_by_key(Vec::len)?;
+        let least = largest.iter().min().filter(|_| others + 1 < largest.len());
+        least.map(|&(_, _, link)| link)
     }
 
     /// A link ended, not by our order.
