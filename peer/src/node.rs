@@ -407,9 +407,9 @@ impl NodeLoop {
         match event {
             StoreEvent::Checked { piece, verdict } => {
                 if verdict == Verdict::Good
-                    && let Some(active) = self.torrents.get_mut(&torrent).and_then(TorrentState::active_mut)
+                    && let Some(state) = self.torrents.get_mut(&torrent)
                 {
-                    active.on_good(piece);
+                    state.on_good(piece);
                 }
                 self.drive(Input::PieceChecked { torrent, piece, verdict });
             }

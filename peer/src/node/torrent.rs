@@ -169,6 +169,16 @@ impl TorrentState {
         }
     }
 
+    /// A piece is verified.
+    pub(super) fn on_good(&mut self, piece: PieceIndex) {
+        let Some(active) = self.active_mut() else { return };
+        active.on_good(piece);
+        // A seed begins with what it has, and verifies only what it missed.
+        if active.bytes_left() == 0 && self.role == Role::Seed {
+            self.tell(TorrentEvent::Note("all that was missing is here again, and shared".to_owned()));
+        }
+    }
+
     pub(super) fn active(&self) -> Option<&Active> {
         match &self.phase {
             Phase::Active(active) => Some(active),
