@@ -1,6 +1,11 @@
 //! Ctrl-C and termination signals: the first asks for an orderly end, the second ends at once.
 
+use std::time::{Duration, Instant};
+
 use super::failure::{Exit, Failure};
+
+/// A signal so soon after another is the same one: whoever stops a process together with its group sends it twice.
+const TOGETHER: Duration = Duration::from_millis(200);
 
 /// Hears the signals that ask us to stop, from its creation on.
 pub struct Interrupt {
@@ -52,8 +57,13 @@ impl Interrupt {
     /// Ends the process at the next signal, while an orderly end is under way.
     pub fn now_means_now(mut self) {
         tokio::spawn(async move {
-            self.wait().await;
-            std::process::exit(Exit::Interrupted.code().into());
+            let asked_at = Instant::now();
+            loop {
+                self.wait().await;
+                if asked_at.elapsed() >= TOGETHER {
+                    std::process::exit(Exit::Interrupted.code().into());
+                }
+            }
         });
     }
 }
