@@ -11,6 +11,7 @@ mod files;
 mod folder;
 mod handles;
 mod hasher;
+mod identity;
 mod layers;
 mod leaves;
 mod names;

@@ -14,8 +14,9 @@ use tokio::sync::mpsc;
 
 use super::doubts::Doubts;
 use super::errors::StoreError;
-use super::files::{Files, Freshness, Place, Stamp, read_segments};
+use super::files::{Files, Place, read_segments};
 use super::hasher::{Scratch, Wanted, hash_piece};
+use super::identity::{Freshness, Stamp};
 use super::names::shown;
 use super::parts::Parts;
 use super::recheck::is_absence;

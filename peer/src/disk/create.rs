@@ -15,9 +15,10 @@ use samara_proto::metainfo::{
 };
 
 use super::Access;
-use super::files::{Files, Place, Stamp, read_segments};
+use super::files::{Files, Place, read_segments};
 use super::handles::Handles;
 use super::hasher::{PieceHashes, Scratch, Wanted, for_pieces, hash_piece};
+use super::identity::Stamp;
 use super::names::{names_of_paths, shown};
 use super::pool::cores;
 use super::resume::{ResumeData, ResumeError, ResumeFile, Stop};

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cap_std::fs::{Dir, File, FileExt, MetadataExt, OpenOptions, OpenOptionsExt};
 use rustix::fs::{Mode, OFlags, RenameFlags, SeekFrom};
@@ -12,35 +12,11 @@ use samara_proto::layout::{BlockRef, FileIndex, Layout};
 
 use super::Access;
 use super::handles::Handles;
+use super::identity::{Stamp, insist_on_size};
 use super::names::FileNames;
-
-/// How long a file may have been changed by others before we notice.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Files that are forced to the disk one by one; with more the whole file system is.
 const SYNCED_SINGLY: usize = 16;
-
-/// What a file system tells about a file's last change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    /// Length in bytes.
-    pub(super) size: u64,
-    /// Last modification, nanoseconds since 1970. Programs can set it to what they like.
-    pub(super) modified: i64,
-    /// Last change of the file or of what is said about it, nanoseconds since 1970. Nobody can set it back, and
-    /// whatever takes a file's place by a new name has a later one. (Its number in the file system would say
-    /// the same, but some give files new numbers at any time.)
-    pub(super) changed: i64,
-}
-
-impl Stamp {
-    /// From what the file system gives: seconds, and nanoseconds beside them.
-    pub(super) fn new(size: u64, modified: (i64, i64), changed: (i64, i64)) -> Self {
-        let nanoseconds =
-            |(seconds, rest): (i64, i64)| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
-        Self { size, modified: nanoseconds(modified), changed: nanoseconds(changed) }
-    }
-}
 
 /// Under which name a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,30 +29,14 @@ pub(super) enum Place {
     Complete,
 }
 
-/// Whether a served file is what it was when its pieces were checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Freshness {
-    /// It is.
-    Same,
-    /// Somebody changed or replaced it, or perhaps only its time: it may be the same still.
-    Touched(Stamp),
-    /// Somebody removed it or changed its length.
-    Lost,
-}
-
-/// `UnexpectedEof` if somebody shortened an incomplete file.
-fn insist_on_size(found: u64, size: u64) -> io::Result<()> {
-    if found < size { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
-}
-
 /// The files of one torrent.
 pub(super) struct Files {
-    dir: Dir,
+    pub(super) dir: Dir,
     /// The path of `dir`, for messages.
     base: PathBuf,
     access: Access,
-    number: u64,
-    handles: Arc<Handles>,
+    pub(super) number: u64,
+    pub(super) handles: Arc<Handles>,
     entries: Vec<Entry>,
 }
 
@@ -88,13 +48,14 @@ struct Entry {
     dirty: AtomicBool,
 }
 
-struct State {
-    place: Place,
+/// What is known of one file.
+pub(super) struct State {
+    pub(super) place: Place,
     /// Of a complete file, when its pieces were checked.
-    stamp: Option<Stamp>,
+    pub(super) stamp: Option<Stamp>,
     /// As it was when we looked last.
-    seen: Option<Stamp>,
-    looked: Option<Instant>,
+    pub(super) seen: Option<Stamp>,
+    pub(super) looked: Option<Instant>,
 }
 
 impl State {
@@ -179,43 +140,7 @@ impl Files {
         if !metadata.is_file() {
             return Err(io::Error::other("something that is not a plain file has this name"));
         }
-        Ok(Some(stamp_of(&metadata)))
-    }
-
-    /// Looks at a complete file again, at most once a second, and notes a change: it is reported once.
-    pub(super) fn freshness(&self, file: FileIndex) -> Freshness {
-        let mut state = self.lock(file);
-        if state.place != Place::Complete || state.looked.is_some_and(|at| at.elapsed() < LOOK_AGAIN) {
-            return Freshness::Same;
-        }
-        state.looked = Some(Instant::now());
-        let now = match self.dir.symlink_metadata(&self.names(file).complete) {
-            Ok(metadata) => metadata.is_file().then(|| stamp_of(&metadata)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            // It cannot be found out now, which says nothing about the file.
-            Err(_) => return Freshness::Same,
-        };
-        if now == state.seen {
-            return Freshness::Same;
-        }
-        state.seen = now;
-        self.handles.close(self.number, file);
-        match now {
-            Some(stamp) if stamp.size == self.size(file) => Freshness::Touched(stamp),
-            _ => {
-                state.stamp = now;
-                Freshness::Lost
-            }
-        }
-    }
-
-    /// Notes that a file's pieces were checked again since its stamp became this, unless it has changed.
-    pub(super) fn checked(&self, file: FileIndex, stamp: Stamp) {
-        let mut state = self.lock(file);
-        let now = self.look(&self.names(file).complete).ok().flatten();
-        if now == Some(stamp) && state.seen == now {
-            state.stamp = now;
-        }
+        Ok(Some(Stamp::of(&metadata)))
     }
 
     /// Fills `buffer` from `offset` of a file.
@@ -403,18 +328,6 @@ impl Files {
         })
     }
 
-    /// What resume data says about a file: where it is, and its stamp.
-    pub(super) fn record(&self, file: FileIndex) -> (Place, Option<Stamp>) {
-        let state = self.lock(file);
-        let names = self.names(file);
-        match state.place {
-            Place::Missing => (Place::Missing, None),
-            Place::Partial => (Place::Partial, self.look(&names.partial).ok().flatten()),
-            // Of a complete file only what was checked counts, not what somebody made of it since.
-            Place::Complete => (Place::Complete, state.stamp),
-        }
-    }
-
     /// Bytes that the file system has yet to find room for.
     pub(super) fn unallocated(&self, file: FileIndex) -> u64 {
         let (size, names) = (self.size(file), self.names(file));
@@ -431,7 +344,7 @@ impl Files {
         &self.entries[file.0 as usize]
     }
 
-    fn lock(&self, file: FileIndex) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self, file: FileIndex) -> MutexGuard<'_, State> {
         self.entry(file).state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -466,9 +379,4 @@ fn writing() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).custom_flags(OFlags::NOFOLLOW.bits() as i32);
     options
-}
-
-fn stamp_of(metadata: &cap_std::fs::Metadata) -> Stamp {
-    let modified = (metadata.mtime(), metadata.mtime_nsec());
-    Stamp::new(metadata.len(), modified, (metadata.ctime(), metadata.ctime_nsec()))
 }

@@ -11,7 +11,8 @@ use samara_proto::layout::{FileIndex, Layout};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::files::{Place, Stamp};
+use super::files::Place;
+use super::identity::Stamp;
 use super::whole::write_whole;
 
 /// The first bytes of a resume file; the number is the version of everything after it.

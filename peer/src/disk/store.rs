@@ -15,8 +15,8 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::content::{Content, Read};
 use super::errors::{OpenError, StoreError};
-use super::files::Stamp;
 use super::hasher::Scratch;
+use super::identity::Stamp;
 use super::opening::{Opened, Opening};
 use super::pool::{DiskPool, Job};
 use super::resume::{ResumeData, ResumeFile, Stop};

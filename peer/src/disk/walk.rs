@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use samara_proto::limits;
 
-use super::files::Stamp;
+use super::identity::Stamp;
 use super::names::shown;
 
 /// Why a file or folder cannot be shared.

@@ -1,0 +1,106 @@
+//! Whether a file is still the one we know: its stamp, looks at it, and what is remembered of it.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use cap_std::fs::{Metadata, MetadataExt};
+use samara_proto::layout::FileIndex;
+
+use super::files::{Files, Place};
+
+/// How long a file may have been changed by others before we notice.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What a file system tells about a file's last change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    /// Length in bytes.
+    pub(super) size: u64,
+    /// Last modification, nanoseconds since 1970. Programs can set it to what they like.
+    pub(super) modified: i64,
+    /// Last change of the file or of what is said about it, nanoseconds since 1970. Nobody can set it back, and
+    /// whatever takes a file's place by a new name has a later one. (Its number in the file system would say
+    /// the same, but some give files new numbers at any time.)
+    pub(super) changed: i64,
+}
+
+impl Stamp {
+    /// From what the file system gives: seconds, and nanoseconds beside them.
+    pub(super) fn new(size: u64, modified: (i64, i64), changed: (i64, i64)) -> Self {
+        let nanoseconds =
+            |(seconds, rest): (i64, i64)| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+        Self { size, modified: nanoseconds(modified), changed: nanoseconds(changed) }
+    }
+
+    /// What is said about a file now.
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        Self::new(metadata.len(), modified, (metadata.ctime(), metadata.ctime_nsec()))
+    }
+}
+
+/// Whether a served file is what it was when its pieces were checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// It is.
+    Same,
+    /// Somebody changed or replaced it, or perhaps only its time: it may be the same still.
+    Touched(Stamp),
+    /// Somebody removed it or changed its length.
+    Lost,
+}
+
+/// `UnexpectedEof` if somebody shortened an incomplete file.
+pub(super) fn insist_on_size(found: u64, size: u64) -> io::Result<()> {
+    if found < size { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+}
+
+impl Files {
+    /// Looks at a complete file again, at most once a second, and notes a change: it is reported once.
+    pub(super) fn freshness(&self, file: FileIndex) -> Freshness {
+        let mut state = self.lock(file);
+        if state.place != Place::Complete || state.looked.is_some_and(|at| at.elapsed() < LOOK_AGAIN) {
+            return Freshness::Same;
+        }
+        state.looked = Some(Instant::now());
+        let now = match self.dir.symlink_metadata(&self.names(file).complete) {
+            Ok(metadata) => metadata.is_file().then(|| Stamp::of(&metadata)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            // It cannot be found out now, which says nothing about the file.
+            Err(_) => return Freshness::Same,
+        };
+        if now == state.seen {
+            return Freshness::Same;
+        }
+        state.seen = now;
+        self.handles.close(self.number, file);
+        match now {
+            Some(stamp) if stamp.size == self.size(file) => Freshness::Touched(stamp),
+            _ => {
+                state.stamp = now;
+                Freshness::Lost
+            }
+        }
+    }
+
+    /// Notes that a file's pieces were checked again since its stamp became this, unless it has changed.
+    pub(super) fn checked(&self, file: FileIndex, stamp: Stamp) {
+        let mut state = self.lock(file);
+        let now = self.look(&self.names(file).complete).ok().flatten();
+        if now == Some(stamp) && state.seen == now {
+            state.stamp = now;
+        }
+    }
+
+    /// What resume data says about a file: where it is, and its stamp.
+    pub(super) fn record(&self, file: FileIndex) -> (Place, Option<Stamp>) {
+        let state = self.lock(file);
+        let names = self.names(file);
+        match state.place {
+            Place::Missing => (Place::Missing, None),
+            Place::Partial => (Place::Partial, self.look(&names.partial).ok().flatten()),
+            // Of a complete file only what was checked counts, not what somebody made of it since.
+            Place::Complete => (Place::Complete, state.stamp),
+        }
+    }
+}
