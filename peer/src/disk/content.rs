@@ -318,6 +318,7 @@ impl Content {
         self.unsaved.store(true, Ordering::Release);
         let path = self.files.current_path(file);
         if self.access == Access::ReadWrite {
+            self.files.on_changed(file);
             // A complete file is never written to, so nothing can replace them before the next start.
             self.fail(StoreError::Changed { path });
         } else if !pieces.is_empty() {
@@ -347,6 +348,7 @@ impl Content {
     fn failure(&self, action: &'static str, file: FileIndex, error: io::Error) -> StoreError {
         let path = self.files.current_path(file);
         if is_absence(&error) {
+            self.files.on_changed(file);
             return StoreError::Changed { path };
         }
         StoreError::file(action, path, error)

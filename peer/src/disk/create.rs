@@ -21,7 +21,7 @@ use super::hasher::{PieceHashes, Scratch, Wanted, for_pieces, hash_piece};
 use super::identity::Stamp;
 use super::names::{names_of_paths, shown};
 use super::pool::cores;
-use super::resume::{ResumeData, ResumeError, ResumeFile, Stop};
+use super::resume::{Record, ResumeData, ResumeError, ResumeFile, Stop};
 use super::walk::{WalkError, Walked, walk};
 
 /// What a new torrent says besides its content.
@@ -116,7 +116,7 @@ pub fn create(
     let metainfo = plan.finish(content).map_err(refused)?;
     let resume = ResumeData {
         verified: Bitfield::full(metainfo.layout().piece_count()),
-        files: walked.files.iter().map(|file| (Place::Complete, Some(file.stamp))).collect(),
+        files: walked.files.iter().map(|file| Record::Complete(Some(file.stamp))).collect(),
         stop: Stop::Clean,
     };
     Ok(Created { metainfo, root: walked.root, resume })

@@ -12,7 +12,7 @@ use samara_proto::layout::{BlockRef, FileIndex, Layout};
 
 use super::Access;
 use super::handles::Handles;
-use super::identity::{Stamp, insist_on_size};
+use super::identity::{Stamp, changed, insist_on_size};
 use super::names::FileNames;
 
 /// Files that are forced to the disk one by one; with more the whole file system is.
@@ -56,11 +56,13 @@ pub(super) struct State {
     /// As it was when we looked last.
     pub(super) seen: Option<Stamp>,
     pub(super) looked: Option<Instant>,
+    /// It is incomplete, and somebody else changed it since it was opened.
+    pub(super) is_changed: bool,
 }
 
 impl State {
     fn new(place: Place, stamp: Option<Stamp>) -> Self {
-        Self { place, stamp, seen: stamp, looked: None }
+        Self { place, stamp, seen: stamp, looked: None, is_changed: false }
     }
 }
 
@@ -236,11 +238,15 @@ impl Files {
     /// Gives a file its final name, unless it has it.
     ///
     /// # Errors
-    /// `AlreadyExists` if another file has that name: it is left alone. `UnexpectedEof` if somebody shortened it.
+    /// `AlreadyExists` if another file has that name: it is left alone. `UnexpectedEof` if somebody shortened it
+    /// or was found to have changed it before.
     pub(super) fn complete(&self, file: FileIndex) -> io::Result<()> {
         let mut state = self.lock(file);
         if state.place == Place::Complete {
             return Ok(());
+        }
+        if state.is_changed {
+            return Err(changed());
         }
         let names = self.names(file);
         self.handles.close(self.number, file);

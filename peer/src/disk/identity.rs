@@ -7,6 +7,7 @@ use cap_std::fs::{Metadata, MetadataExt};
 use samara_proto::layout::FileIndex;
 
 use super::files::{Files, Place};
+use super::resume::Record;
 
 /// How long a file may have been changed by others before we notice.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -50,9 +51,14 @@ pub(super) enum Freshness {
     Lost,
 }
 
-/// `UnexpectedEof` if somebody shortened an incomplete file.
+/// Why nothing is done with an incomplete file that somebody else changed.
+pub(super) fn changed() -> io::Error {
+    io::ErrorKind::UnexpectedEof.into()
+}
+
+/// [`changed`] if somebody shortened an incomplete file.
 pub(super) fn insist_on_size(found: u64, size: u64) -> io::Result<()> {
-    if found < size { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    if found < size { Err(changed()) } else { Ok(()) }
 }
 
 impl Files {
@@ -92,15 +98,20 @@ impl Files {
         }
     }
 
-    /// What resume data says about a file: where it is, and its stamp.
-    pub(super) fn record(&self, file: FileIndex) -> (Place, Option<Stamp>) {
+    /// Notes that somebody else changed an incomplete file: nothing that was said of it need be true.
+    pub(super) fn on_changed(&self, file: FileIndex) {
+        self.lock(file).is_changed = true;
+    }
+
+    /// What resume data says about a file.
+    pub(super) fn record(&self, file: FileIndex) -> Record {
         let state = self.lock(file);
-        let names = self.names(file);
-        match state.place {
-            Place::Missing => (Place::Missing, None),
-            Place::Partial => (Place::Partial, self.look(&names.partial).ok().flatten()),
+        match (state.place, state.stamp) {
+            (Place::Partial, _) if state.is_changed => Record::Partial(None),
+            (Place::Partial, _) => Record::Partial(self.look(&self.names(file).partial).ok().flatten()),
             // Of a complete file only what was checked counts, not what somebody made of it since.
-            Place::Complete => (Place::Complete, state.stamp),
+            (Place::Complete, Some(stamp)) => Record::Complete(Some(stamp)),
+            (Place::Complete, None) | (Place::Missing, _) => Record::Absent,
         }
     }
 }

@@ -8,9 +8,10 @@ use samara_proto::layout::{FileIndex, Layout, PieceIndex};
 use samara_proto::limits::BLOCK_LENGTH;
 use samara_proto::metainfo::Metainfo;
 
-use super::files::{Files, Place, read_segments};
+use super::files::{Files, read_segments};
 use super::hasher::{Scratch, Wanted, for_pieces, hash_piece};
 use super::recheck::{Effort, is_absence};
+use super::resume::Record;
 
 /// The files whose pieces cannot be checked yet.
 pub(super) fn unknown_layers(metainfo: &Metainfo) -> impl Iterator<Item = FileIndex> {
@@ -60,8 +61,7 @@ pub(super) fn compute_layers(
 
 /// Whether a file is there under its final name and may be the torrent's.
 pub(super) fn is_whole(files: &Files, file: FileIndex) -> bool {
-    let (place, stamp) = files.record(file);
-    place == Place::Complete && stamp.is_some_and(|stamp| stamp.size == files.size(file))
+    matches!(files.record(file), Record::Complete(Some(stamp)) if stamp.size == files.size(file))
 }
 
 /// The root of a piece of a file longer than one piece; `None` if not all of it is there.

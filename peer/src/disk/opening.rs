@@ -185,7 +185,7 @@ impl Opening<'_> {
             }
         }
         files.found(file, place, stamp);
-        Ok(resume.is_some_and(|resume| resume.vouches_for(file, place, stamp)))
+        Ok(resume.is_some_and(|resume| resume.vouches_for(file, place, stamp, size)))
     }
 
     /// Gives every file the name that its pieces have earned.

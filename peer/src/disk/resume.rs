@@ -36,28 +36,50 @@ pub(super) enum Stop {
     Unclean,
 }
 
+/// What is remembered of one file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Record {
+    /// It was not there.
+    Absent,
+    /// It was ours and incomplete. Without a stamp nothing that is said of it need be true.
+    Partial(Option<Stamp>),
+    /// It was complete and like this when its pieces were checked.
+    Complete(Option<Stamp>),
+}
+
 /// What a torrent's files were when somebody last looked at all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ResumeData {
     /// Pieces whose bytes were checked and forced to the disk.
     pub(super) verified: Bitfield,
-    /// For every file where it was, and its stamp; a file never seen is `Missing`.
-    pub(super) files: Vec<(Place, Option<Stamp>)>,
+    /// What is remembered of every file.
+    pub(super) files: Vec<Record>,
     /// How the run ended.
     pub(super) stop: Stop,
 }
 
 impl ResumeData {
-    /// Whether this file was under this name and has not been touched since.
-    pub(super) fn vouches_for(&self, file: FileIndex, place: Place, stamp: Option<Stamp>) -> bool {
-        // An unfinished file goes on changing after an unclean stop, within what its timestamp can show.
-        let steady = place == Place::Complete || self.stop == Stop::Clean;
-        steady && stamp.is_some() && self.files.get(file.0 as usize) == Some(&(place, stamp))
+    /// Whether this file, which shall have so many bytes, was under this name and has not been touched since.
+    pub(super) fn vouches_for(&self, file: FileIndex, place: Place, stamp: Option<Stamp>, size: u64) -> bool {
+        let known = match (self.record(file), place) {
+            (Record::Complete(known), Place::Complete) => known,
+            // It goes on changing after an unclean stop, within what its timestamp can show; and of one that
+            // others made shorter or longer it is not known what else they did.
+            (Record::Partial(known), Place::Partial) if self.stop == Stop::Clean => {
+                known.filter(|known| known.size == size)
+            }
+            _ => None,
+        };
+        known.is_some() && known == stamp
     }
 
     /// Whether this file was ever ours.
     pub(super) fn knows(&self, file: FileIndex) -> bool {
-        self.files.get(file.0 as usize).is_some_and(|(place, _)| *place != Place::Missing)
+        self.record(file) != Record::Absent
+    }
+
+    fn record(&self, file: FileIndex) -> Record {
+        self.files.get(file.0 as usize).copied().unwrap_or(Record::Absent)
     }
 }
 
@@ -83,7 +105,7 @@ struct Body {
     #[serde(default)]
     changed: Vec<i64>,
     clean: u8,
-    /// Place, size, modification time; size and time are zero where there is none.
+    /// Place, size, modification time; size and times are zero where there is no stamp.
     files: Vec<(u8, u64, i64)>,
     #[serde(with = "serde_bytes")]
     info_hash: Vec<u8>,
@@ -127,7 +149,6 @@ impl ResumeFile {
     /// # Errors
     /// If the file system refuses; what was saved before is still there then.
     pub(super) fn save(&self, data: &ResumeData) -> Result<(), ResumeError> {
-        let changed = |(_, stamp): &(Place, Option<Stamp>)| stamp.map_or(0, |stamp| stamp.changed);
         let body = Body {
             changed: data.files.iter().map(changed).collect(),
             clean: u8::from(data.stop == Stop::Clean),
@@ -150,23 +171,30 @@ fn full_name(names: &InfoHashes) -> Vec<u8> {
     [v1, v2].into_iter().flatten().flatten().collect()
 }
 
-fn read_record(
-    ((place, size, modified), changed): ((u8, u64, i64), Option<i64>),
-) -> Option<(Place, Option<Stamp>)> {
-    let stamp = changed.map(|changed| Stamp { size, modified, changed });
+fn read_record(((place, size, modified), changed): ((u8, u64, i64), Option<i64>)) -> Option<Record> {
+    let stamp = changed.filter(|&changed| changed != 0).map(|changed| Stamp { size, modified, changed });
     match place {
-        0 => Some((Place::Missing, None)),
-        1 => Some((Place::Partial, stamp)),
-        2 => Some((Place::Complete, stamp)),
+        0 => Some(Record::Absent),
+        1 => Some(Record::Partial(stamp)),
+        2 => Some(Record::Complete(stamp)),
         _ => None,
     }
 }
 
-fn write_record((place, stamp): &(Place, Option<Stamp>)) -> (u8, u64, i64) {
-    match (place, stamp) {
-        (Place::Missing, _) | (_, None) => (0, 0, 0),
-        (Place::Partial, Some(stamp)) => (1, stamp.size, stamp.modified),
-        (Place::Complete, Some(stamp)) => (2, stamp.size, stamp.modified),
+fn write_record(record: &Record) -> (u8, u64, i64) {
+    let stamped = |stamp: Option<Stamp>| stamp.map_or((0, 0), |stamp| (stamp.size, stamp.modified));
+    let (place, (size, modified)) = match *record {
+        Record::Absent => (0, (0, 0)),
+        Record::Partial(stamp) => (1, stamped(stamp)),
+        Record::Complete(stamp) => (2, stamped(stamp)),
+    };
+    (place, size, modified)
+}
+
+fn changed(record: &Record) -> i64 {
+    match record {
+        Record::Partial(Some(stamp)) | Record::Complete(Some(stamp)) => stamp.changed,
+        _ => 0,
     }
 }
 
@@ -181,7 +209,7 @@ mod tests {
     fn example() -> ResumeData {
         let mut verified = Bitfield::new(10);
         verified.set(PieceIndex(3));
-        let files = vec![(Place::Partial, Some(Stamp { size: 160_000, modified: -5, changed: 7 }))];
+        let files = vec![Record::Partial(Some(Stamp { size: 160_000, modified: -5, changed: 7 }))];
         ResumeData { verified, files, stop: Stop::Clean }
     }
 
@@ -198,6 +226,11 @@ mod tests {
         assert_eq!(file.load(&layout), None);
         file.save(&example()).unwrap();
         assert_eq!(file.load(&layout), Some(example()));
+        for record in [Record::Absent, Record::Partial(None), Record::Complete(None)] {
+            let data = ResumeData { files: vec![record], ..example() };
+            file.save(&data).unwrap();
+            assert_eq!(file.load(&layout), Some(data));
+        }
     }
 
     #[test]
@@ -222,7 +255,7 @@ mod tests {
         let read = file.load(&layout).unwrap();
         assert_eq!((&read.verified, read.knows(FileIndex(0))), (&example.verified, true));
         let stamp = Some(Stamp { size: 160_000, modified: -5, changed: 0 });
-        assert!(!read.vouches_for(FileIndex(0), Place::Complete, stamp));
+        assert!(!read.vouches_for(FileIndex(0), Place::Complete, stamp, 160_000));
     }
 
     #[test]
@@ -252,15 +285,26 @@ mod tests {
     #[test]
     fn an_unclean_stop_vouches_for_complete_files_only() {
         let stamp = Some(Stamp { size: 1, modified: 2, changed: 3 });
-        let files = vec![(Place::Complete, stamp), (Place::Partial, stamp)];
+        let files = vec![Record::Complete(stamp), Record::Partial(stamp)];
         let data = ResumeData { verified: Bitfield::new(2), files, stop: Stop::Unclean };
-        assert!(data.vouches_for(FileIndex(0), Place::Complete, stamp));
-        assert!(!data.vouches_for(FileIndex(1), Place::Partial, stamp));
+        assert!(data.vouches_for(FileIndex(0), Place::Complete, stamp, 1));
+        assert!(!data.vouches_for(FileIndex(1), Place::Partial, stamp, 1));
         let clean = ResumeData { stop: Stop::Clean, ..data };
-        assert!(clean.vouches_for(FileIndex(1), Place::Partial, stamp));
+        assert!(clean.vouches_for(FileIndex(1), Place::Partial, stamp, 1));
         let [later, changed] =
             [(3, 3), (2, 4)].map(|(modified, changed)| Stamp { size: 1, modified, changed });
-        assert!(!clean.vouches_for(FileIndex(0), Place::Complete, Some(later)));
-        assert!(!clean.vouches_for(FileIndex(0), Place::Complete, Some(changed)));
+        assert!(!clean.vouches_for(FileIndex(0), Place::Complete, Some(later), 1));
+        assert!(!clean.vouches_for(FileIndex(0), Place::Complete, Some(changed), 1));
+    }
+
+    #[test]
+    fn an_incomplete_file_of_another_length_or_without_a_stamp_is_known_but_not_vouched_for() {
+        let stamp = Some(Stamp { size: 1, modified: 2, changed: 3 });
+        for record in [Record::Partial(stamp), Record::Partial(None)] {
+            let data = ResumeData { verified: Bitfield::new(2), files: vec![record], stop: Stop::Clean };
+            assert!(data.knows(FileIndex(0)));
+            assert!(!data.vouches_for(FileIndex(0), Place::Partial, stamp, 2));
+            assert!(!data.vouches_for(FileIndex(0), Place::Partial, None, 2));
+        }
     }
 }

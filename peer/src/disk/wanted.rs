@@ -10,6 +10,7 @@ use super::errors::OpenError;
 use super::files::{Files, Place};
 use super::folder;
 use super::names::shown;
+use super::resume::Record;
 use crate::choice::Chosen;
 
 /// What is wanted of a torrent, and where it is to be.
@@ -83,7 +84,7 @@ impl Wanted<'_> {
                 return Err(OpenError::Foreign { path, why });
             }
             let now = files.look(&files.names(file).complete);
-            if !now.is_ok_and(|now| now == files.record(file).1) {
+            if !now.is_ok_and(|now| now.is_some() && files.record(file) == Record::Complete(now)) {
                 // Its good pieces may be so no more, and nobody looks after a file that is being written to.
                 let why = "it was changed since it was checked".to_owned();
                 return Err(OpenError::Foreign { path, why });

@@ -244,3 +244,28 @@ async fn an_open_unfinished_file_that_was_removed_is_missed_at_its_end() {
     let message = failure(&seed, &mut leech, &source.metainfo, PieceIndex(5)).await;
     assert!(message.contains("content.bin.part was changed or removed"), "{message}");
 }
+
+#[tokio::test]
+async fn what_was_said_of_an_unfinished_file_counts_no_more_once_others_changed_it() {
+    let source = Source::single();
+    let seed = seed(&source).await;
+    for is_put_back in [false, true] {
+        let (target, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut leech = get(&source, target.path(), Some(state.path())).await;
+        leech.fetch(&seed.store, &source.metainfo, (0..5).map(PieceIndex)).await;
+        let path = target.path().join("content.bin.part");
+        shorten(&path);
+        let message = failure(&seed, &mut leech, &source.metainfo, PieceIndex(5)).await;
+        assert!(message.ends_with("run the same command again to repair it"), "{message}");
+        if is_put_back {
+            fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(170_000).unwrap();
+        }
+        leech.store.close().await.unwrap();
+        drop(leech);
+
+        let mut again = get(&source, target.path(), Some(state.path())).await;
+        assert!(again.found.verified.is_empty(), "{:?}", again.found.verified);
+        again.fetch(&seed.store, &source.metainfo, pieces(&source.metainfo)).await;
+        assert_eq!(tree(target.path()), tree(source.root()));
+    }
+}
