@@ -159,7 +159,7 @@ impl Files {
     /// As [`Self::writable`].
     pub(super) fn write(&self, file: FileIndex, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let handle = self.writable(file)?;
-        // What was cut off would come back as zeros.
+        // What was cut off would come back as zeros, and what was added would stay.
         insist_on_size(handle.metadata()?.len(), self.size(file))?;
         handle.write_all_at(bytes, offset)?;
         // Only now, so that whoever clears the mark forces these bytes to the disk.
@@ -171,7 +171,7 @@ impl Files {
     ///
     /// # Errors
     /// `PermissionDenied` if the file has its final name already: what is complete is never written to.
-    /// `NotFound` or `UnexpectedEof` if somebody removed or shortened it.
+    /// `NotFound` or `UnexpectedEof` if somebody removed or resized it.
     pub(super) fn writable(&self, file: FileIndex) -> io::Result<Arc<File>> {
         let entry = self.entry(file);
         let mut state = self.lock(file);
@@ -238,8 +238,8 @@ impl Files {
     /// Gives a file its final name, unless it has it.
     ///
     /// # Errors
-    /// `AlreadyExists` if another file has that name: it is left alone. `UnexpectedEof` if somebody shortened it
-    /// or was found to have changed it before.
+    /// `AlreadyExists` if another file has that name: it is left alone. `NotFound` or `UnexpectedEof` if somebody
+    /// removed, replaced or resized it, or was found to have changed it before.
     pub(super) fn complete(&self, file: FileIndex) -> io::Result<()> {
         let mut state = self.lock(file);
         if state.place == Place::Complete {
@@ -248,11 +248,9 @@ impl Files {
         if state.is_changed {
             return Err(changed());
         }
+        self.look_at_ours(file)?;
         let names = self.names(file);
         self.handles.close(self.number, file);
-        if let Some(stamp) = self.look(&names.partial)? {
-            insist_on_size(stamp.size, self.size(file))?;
-        }
         self.rename(&names.partial, &names.complete)?;
         *state = State::new(Place::Complete, self.look(&names.complete)?);
         Ok(())

@@ -56,9 +56,9 @@ pub(super) fn changed() -> io::Error {
     io::ErrorKind::UnexpectedEof.into()
 }
 
-/// [`changed`] if somebody shortened an incomplete file.
+/// [`changed`] if somebody made an incomplete file shorter or longer.
 pub(super) fn insist_on_size(found: u64, size: u64) -> io::Result<()> {
-    if found < size { Err(changed()) } else { Ok(()) }
+    if found == size { Ok(()) } else { Err(changed()) }
 }
 
 impl Files {
@@ -103,12 +103,33 @@ impl Files {
         self.lock(file).is_changed = true;
     }
 
+    /// What is under the partial name of an incomplete file: the very file that is open, with its full length. One
+    /// that is not open now is taken for the one it was: there is nothing that every file system keeps by which to
+    /// tell.
+    ///
+    /// # Errors
+    /// [`changed`] if somebody changed its length or put another file in its place, `NotFound` if nothing is there.
+    pub(super) fn look_at_ours(&self, file: FileIndex) -> io::Result<Stamp> {
+        let metadata = self.dir.symlink_metadata(&self.names(file).partial)?;
+        if !metadata.is_file() {
+            return Err(changed());
+        }
+        let number = |metadata: &Metadata| (metadata.dev(), metadata.ino());
+        if let Some(handle) = self.handles.get(self.number, file)
+            && number(&handle.metadata()?) != number(&metadata)
+        {
+            return Err(changed());
+        }
+        insist_on_size(metadata.len(), self.size(file))?;
+        Ok(Stamp::of(&metadata))
+    }
+
     /// What resume data says about a file.
     pub(super) fn record(&self, file: FileIndex) -> Record {
         let state = self.lock(file);
         match (state.place, state.stamp) {
             (Place::Partial, _) if state.is_changed => Record::Partial(None),
-            (Place::Partial, _) => Record::Partial(self.look(&self.names(file).partial).ok().flatten()),
+            (Place::Partial, _) => Record::Partial(self.look_at_ours(file).ok()),
             // Of a complete file only what was checked counts, not what somebody made of it since.
             (Place::Complete, Some(stamp)) => Record::Complete(Some(stamp)),
             (Place::Complete, None) | (Place::Missing, _) => Record::Absent,

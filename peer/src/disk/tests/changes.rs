@@ -269,3 +269,44 @@ async fn what_was_said_of_an_unfinished_file_counts_no_more_once_others_changed_
         assert_eq!(tree(target.path()), tree(source.root()));
     }
 }
+
+fn grow(path: &Path) {
+    fs::OpenOptions::new().write(true).open(path).unwrap().set_len(170_001).unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_took_the_place_of_an_unfinished_one_or_grew_does_not_become_the_finished_one() {
+    let source = Source::single();
+    let seed = seed(&source).await;
+    for change in [replace as fn(&Path), grow] {
+        let (target, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut leech = get(&source, target.path(), Some(state.path())).await;
+        leech.fetch(&seed.store, &source.metainfo, (0..5).map(PieceIndex)).await;
+        change(&target.path().join("content.bin.part"));
+        let left = tree(target.path());
+        let message = failure(&seed, &mut leech, &source.metainfo, PieceIndex(5)).await;
+        assert!(message.contains("content.bin.part was changed or removed"), "{message}");
+        assert_eq!(tree(target.path()), left);
+        leech.store.close().await.unwrap();
+        drop(leech);
+
+        let mut again = get(&source, target.path(), Some(state.path())).await;
+        let missing: Vec<_> = again.found.verified.iter_zeros().collect();
+        again.fetch(&seed.store, &source.metainfo, missing).await;
+        assert_eq!(tree(target.path()), tree(source.root()));
+    }
+}
+
+#[tokio::test]
+async fn nothing_vouches_for_a_file_that_took_the_place_of_an_unfinished_one_unseen() {
+    let source = Source::single();
+    let (seed, target, state) =
+        (seed(&source).await, tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut leech = get(&source, target.path(), Some(state.path())).await;
+    leech.fetch(&seed.store, &source.metainfo, (0..5).map(PieceIndex)).await;
+    replace(&target.path().join("content.bin.part"));
+    leech.store.close().await.unwrap();
+    drop(leech);
+    let again = get(&source, target.path(), Some(state.path())).await;
+    assert!(again.found.verified.is_empty(), "{:?}", again.found.verified);
+}
