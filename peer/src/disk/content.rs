@@ -16,7 +16,7 @@ use super::doubts::Doubts;
 use super::errors::StoreError;
 use super::files::{Files, Place, read_segments};
 use super::hasher::{Scratch, Wanted, hash_piece};
-use super::identity::{Freshness, Stamp};
+use super::identity::{Freshness, Stamp, changed};
 use super::names::shown;
 use super::parts::Parts;
 use super::recheck::is_absence;
@@ -147,7 +147,7 @@ impl Content {
         if !self.is_good(piece, scratch)? {
             return Ok(Verdict::Bad);
         }
-        self.accept(piece).map(|()| Verdict::Good)
+        self.accept(piece, scratch).map(|()| Verdict::Good)
     }
 
     /// Whether the bytes of a piece are the torrent's.
@@ -182,7 +182,7 @@ impl Content {
     }
 
     /// Notes that a piece is good, and gives the files that it completes their final names.
-    fn accept(&self, piece: PieceIndex) -> Result<(), StoreError> {
+    fn accept(&self, piece: PieceIndex, scratch: &mut Scratch) -> Result<(), StoreError> {
         if !self.verified().set(piece) {
             return Ok(());
         }
@@ -192,12 +192,29 @@ impl Content {
         for file in self.files_of(piece) {
             let last = self.missing[file.0 as usize].fetch_sub(1, Ordering::AcqRel) == 1;
             if last && self.access == Access::ReadWrite {
+                self.insist_on_holes(file, scratch)?;
                 let completed = self.files.complete(file);
                 completed.map_err(|error| self.failure("give the final name to", file, error))?;
             }
         }
         if complete {
             self.unlock();
+        }
+        Ok(())
+    }
+
+    /// Hashes the pieces of a file again in which it has holes: somebody may have cut it off and made it as long as
+    /// before. Some file systems store zeros as holes, so that a good piece may have one.
+    fn insist_on_holes(&self, file: FileIndex, scratch: &mut Scratch) -> Result<(), StoreError> {
+        let (start, piece_length) = (self.layout.file_start(file), u64::from(self.layout.piece_length()));
+        let mut offset = 0;
+        while let Some(hole) = self.files.next_hole(file, offset) {
+            let number = (start + hole) / piece_length;
+            // A torrent has no more pieces than fit 32 bits.
+            if !self.is_good(PieceIndex(number as u32), scratch)? {
+                return Err(self.failure("read", file, changed()));
+            }
+            offset = (number + 1) * piece_length - start;
         }
         Ok(())
     }

@@ -235,6 +235,15 @@ impl Files {
         }
     }
 
+    /// Where the first stretch at or after `offset` of a file begins to which nothing was ever written; `None` where
+    /// the file system cannot tell.
+    pub(super) fn next_hole(&self, file: FileIndex, offset: u64) -> Option<u64> {
+        let handle = self.handle(file).ok().filter(|_| offset < self.size(file))?;
+        let hole = rustix::fs::seek(&*handle, SeekFrom::Hole(offset)).ok()?;
+        // Every file ends in a hole.
+        Some(hole).filter(|&hole| hole < self.size(file))
+    }
+
     /// Gives a file its final name, unless it has it.
     ///
     /// # Errors

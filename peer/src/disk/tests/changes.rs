@@ -310,3 +310,43 @@ async fn nothing_vouches_for_a_file_that_took_the_place_of_an_unfinished_one_uns
     let again = get(&source, target.path(), Some(state.path())).await;
     assert!(again.found.verified.is_empty(), "{:?}", again.found.verified);
 }
+
+/// Cuts a file of 170,000 bytes off and makes it as long as before.
+fn punch(path: &Path, from: u64) {
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.set_len(from).unwrap();
+    file.set_len(170_000).unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_was_cut_and_made_as_long_again_between_two_writes_is_not_finished() {
+    let source = Source::single();
+    let seed = seed(&source).await;
+    let (target, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut leech = get(&source, target.path(), Some(state.path())).await;
+    leech.fetch(&seed.store, &source.metainfo, (1..6).map(PieceIndex)).await;
+    punch(&target.path().join("content.bin.part"), 100_000);
+    let message = failure(&seed, &mut leech, &source.metainfo, PieceIndex(0)).await;
+    assert!(message.contains("content.bin.part was changed or removed"), "{message}");
+    leech.store.close().await.unwrap();
+    drop(leech);
+
+    let mut again = get(&source, target.path(), Some(state.path())).await;
+    assert_eq!(again.found.verified.iter_ones().collect::<Vec<_>>(), [0, 1, 2].map(PieceIndex));
+    again.fetch(&seed.store, &source.metainfo, (3..6).map(PieceIndex)).await;
+    assert_eq!(tree(target.path()), tree(source.root()));
+}
+
+#[tokio::test]
+async fn holes_where_the_torrent_has_zeros_are_no_damage() {
+    let mut source = Source::single();
+    let path = source.root().join("content.bin");
+    punch(&path, 50_000);
+    source.metainfo = Arc::new(create(&path, options(Format::V1, 32_768), |_, _| ()).unwrap().metainfo);
+    let (seed, target) = (seed(&source).await, tempfile::tempdir().unwrap());
+    let mut leech = get(&source, target.path(), None).await;
+    leech.fetch(&seed.store, &source.metainfo, (1..6).map(PieceIndex)).await;
+    punch(&target.path().join("content.bin.part"), 50_000);
+    leech.fetch(&seed.store, &source.metainfo, [PieceIndex(0)]).await;
+    assert_eq!(tree(target.path()), tree(source.root()));
+}
