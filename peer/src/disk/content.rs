@@ -265,7 +265,7 @@ impl Content {
         freshness
     }
 
-    /// Files with pieces that were taken back, which somebody touched since the last look.
+    /// Files with pieces that are not there, or were taken back, which somebody touched since the last look.
     pub(super) fn touched_since_lost(&self) -> Vec<(FileIndex, Stamp)> {
         let lost =
             self.files.indices().filter(|file| self.missing[file.0 as usize].load(Ordering::Acquire) > 0);

@@ -34,7 +34,7 @@ pub(super) struct Files {
     pub(super) dir: Dir,
     /// The path of `dir`, for messages.
     base: PathBuf,
-    access: Access,
+    pub(super) access: Access,
     pub(super) number: u64,
     pub(super) handles: Arc<Handles>,
     entries: Vec<Entry>,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use cap_std::fs::{Metadata, MetadataExt};
 use samara_proto::layout::FileIndex;
 
+use super::Access;
 use super::files::{Files, Place};
 use super::resume::Record;
 
@@ -62,10 +63,12 @@ pub(super) fn insist_on_size(found: u64, size: u64) -> io::Result<()> {
 }
 
 impl Files {
-    /// Looks at a complete file again, at most once a second, and notes a change: it is reported once.
+    /// Looks at a complete file again, at most once a second, and notes a change: it is reported once. A file that is
+    /// only shared is looked for under its final name wherever it was before.
     pub(super) fn freshness(&self, file: FileIndex) -> Freshness {
         let mut state = self.lock(file);
-        if state.place != Place::Complete || state.looked.is_some_and(|at| at.elapsed() < LOOK_AGAIN) {
+        let is_looked_for = state.place == Place::Complete || self.access == Access::ReadOnly;
+        if !is_looked_for || state.looked.is_some_and(|at| at.elapsed() < LOOK_AGAIN) {
             return Freshness::Same;
         }
         state.looked = Some(Instant::now());
@@ -79,14 +82,17 @@ impl Files {
             return Freshness::Same;
         }
         state.seen = now;
-        self.handles.close(self.number, file);
-        match now {
-            Some(stamp) if stamp.size == self.size(file) => Freshness::Touched(stamp),
-            _ => {
-                state.stamp = now;
-                Freshness::Lost
-            }
+        let whole = now.filter(|stamp| stamp.size == self.size(file));
+        if whole.is_none() && state.place != Place::Complete {
+            return Freshness::Same;
         }
+        self.handles.close(self.number, file);
+        if state.place != Place::Complete {
+            (state.place, state.stamp) = (Place::Complete, None);
+        } else if whole.is_none() {
+            state.stamp = now;
+        }
+        whole.map_or(Freshness::Lost, Freshness::Touched)
     }
 
     /// Notes that a file's pieces were checked again since its stamp became this, unless it has changed.

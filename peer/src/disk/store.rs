@@ -34,7 +34,7 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(30);
 /// How often the bad pieces of a touched file are told while it is hashed again: many at a time.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often it is looked whether somebody put back what a seed lost.
+/// How often it is looked whether somebody put back what a seed lost or never had.
 const LOOK_FOR_LOST: Duration = Duration::from_secs(5);
 
 /// One torrent's files. Cheap to clone; the files are closed and unlocked when the last clone is gone and
@@ -335,7 +335,7 @@ async fn hash_again(inner: Weak<Inner>, file: FileIndex, stamp: Stamp) {
     let mut reported = Instant::now();
     for piece in pieces.map(PieceIndex) {
         let Some(inner) = inner.upgrade() else { return };
-        // What a seed lost may be good again; what is downloaded is checked when it is here.
+        // What a seed lost or lacked may be good now; what is downloaded is checked when it is here.
         if inner.content.is_missing(piece) && inner.content.access == Access::ReadOnly {
             inner.check_again(piece).await;
         }
@@ -355,7 +355,7 @@ async fn hash_again(inner: Weak<Inner>, file: FileIndex, stamp: Stamp) {
     inner.content.settled(file, stamp);
 }
 
-/// Hashes files again that lost pieces and were touched since: nobody reads from them, and would notice.
+/// Hashes files that lack pieces and were touched since the last look: nobody reads from them, and would notice.
 async fn look_for_lost(inner: Weak<Inner>) {
     loop {
         tokio::time::sleep(LOOK_FOR_LOST).await;

@@ -350,3 +350,28 @@ async fn holes_where_the_torrent_has_zeros_are_no_damage() {
     leech.fetch(&seed.store, &source.metainfo, [PieceIndex(0)]).await;
     assert_eq!(tree(target.path()), tree(source.root()));
 }
+
+#[tokio::test]
+async fn what_a_seed_lacked_when_it_started_is_shared_once_it_is_there() {
+    let before: [fn(&Path); 3] =
+        [remove, shorten, |path| fs::rename(path, path.with_extension("bin.part")).unwrap()];
+    for change in before {
+        let source = Source::new(&[("a.bin", 40_000), ("b.bin", 40_000)], 16_384, Format::V2);
+        let path = source.root().join("top/a.bin");
+        let good = fs::read(&path).unwrap();
+        change(&path);
+        let mut seed = try_open(&source.metainfo, source.root(), Access::ReadOnly, None).await.unwrap();
+        let there = seed.found.verified.clone();
+        fs::write(&path, &good).unwrap();
+        for piece in there.iter_zeros() {
+            match seed.next().await {
+                StoreEvent::Checked { piece: now, verdict } => {
+                    assert_eq!((now, verdict), (piece, Verdict::Good));
+                }
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+        source.read(&seed.store, source.metainfo.layout().block(PieceIndex(0), 0)).await;
+        assert!(seed.store.verified().is_full());
+    }
+}
