@@ -12,7 +12,7 @@ use samara_proto::layout::{BlockRef, FileIndex, Layout};
 
 use super::Access;
 use super::handles::Handles;
-use super::identity::{Stamp, changed, insist_on_size};
+use super::identity::{Claim, Stamp, changed, insist_on_size};
 use super::names::FileNames;
 
 /// Files that are forced to the disk one by one; with more the whole file system is.
@@ -56,13 +56,13 @@ pub(super) struct State {
     /// As it was when we looked last.
     pub(super) seen: Option<Stamp>,
     pub(super) looked: Option<Instant>,
-    /// It is incomplete, and somebody else changed it since it was opened.
-    pub(super) is_changed: bool,
+    /// Whose it is, unless it is complete.
+    pub(super) claim: Claim,
 }
 
 impl State {
     fn new(place: Place, stamp: Option<Stamp>) -> Self {
-        Self { place, stamp, seen: stamp, looked: None, is_changed: false }
+        Self { place, stamp, seen: stamp, looked: None, claim: Claim::Foreign }
     }
 }
 
@@ -171,7 +171,7 @@ impl Files {
     ///
     /// # Errors
     /// `PermissionDenied` if the file has its final name already: what is complete is never written to.
-    /// `NotFound` or `UnexpectedEof` if somebody removed or resized it.
+    /// `NotFound` or `UnexpectedEof` if somebody removed or resized it, `AlreadyExists` if somebody made it.
     pub(super) fn writable(&self, file: FileIndex) -> io::Result<Arc<File>> {
         let entry = self.entry(file);
         let mut state = self.lock(file);
@@ -190,10 +190,9 @@ impl Files {
     }
 
     fn make_partial(&self, path: &Path, size: u64) -> io::Result<File> {
-        let file = self.dir.open_with(path, writing().create(true))?;
-        if file.metadata()?.len() != size {
-            file.set_len(size)?;
-        }
+        // What came there since we looked is not ours.
+        let file = self.dir.open_with(path, writing().create_new(true))?;
+        file.set_len(size)?;
         Ok(file)
     }
 
@@ -203,10 +202,14 @@ impl Files {
         Ok(file)
     }
 
-    /// Gives an incomplete file that was found its full length.
+    /// Gives an incomplete file that was found, and is ours, its full length.
     pub(super) fn set_length(&self, file: FileIndex) -> io::Result<()> {
         let entry = self.entry(file);
-        self.make_partial(&entry.names.partial, entry.size).map(|_| ())
+        let opened = self.dir.open_with(&entry.names.partial, &writing())?;
+        if opened.metadata()?.len() != entry.size {
+            opened.set_len(entry.size)?;
+        }
+        Ok(())
     }
 
     fn handle(&self, file: FileIndex) -> io::Result<Arc<File>> {
@@ -254,7 +257,7 @@ impl Files {
         if state.place == Place::Complete {
             return Ok(());
         }
-        if state.is_changed {
+        if state.claim == Claim::Changed {
             return Err(changed());
         }
         self.look_at_ours(file)?;
@@ -274,7 +277,7 @@ impl Files {
         let names = self.names(file);
         self.handles.close(self.number, file);
         self.rename(&names.complete, &names.partial)?;
-        *state = State::new(Place::Partial, None);
+        *state = State { claim: Claim::Ours, ..State::new(Place::Partial, None) };
         Ok(())
     }
 

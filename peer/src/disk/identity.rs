@@ -52,6 +52,17 @@ pub(super) enum Freshness {
     Lost,
 }
 
+/// Whose an incomplete file is, or one that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// Perhaps somebody else's: it is not written to.
+    Foreign,
+    /// Ours, made or to be made.
+    Ours,
+    /// Ours, but somebody else changed it: nothing that was said of it need be true.
+    Changed,
+}
+
 /// Why nothing is done with an incomplete file that somebody else changed.
 pub(super) fn changed() -> io::Error {
     io::ErrorKind::UnexpectedEof.into()
@@ -104,9 +115,34 @@ impl Files {
         }
     }
 
-    /// Notes that somebody else changed an incomplete file: nothing that was said of it need be true.
+    /// Notes that an incomplete file is ours, or will be when it is made; whether that is news.
+    pub(super) fn claim(&self, file: FileIndex) -> bool {
+        let mut state = self.lock(file);
+        let is_new = state.claim == Claim::Foreign;
+        if is_new {
+            state.claim = Claim::Ours;
+        }
+        is_new
+    }
+
+    /// Notes that somebody else changed an incomplete file of ours: nothing that was said of it need be true.
     pub(super) fn on_changed(&self, file: FileIndex) {
-        self.lock(file).is_changed = true;
+        let mut state = self.lock(file);
+        if state.claim == Claim::Ours {
+            state.claim = Claim::Changed;
+        }
+    }
+
+    /// Whether a file that is not complete is ours.
+    pub(super) fn is_claimed(&self, file: FileIndex) -> bool {
+        let state = self.lock(file);
+        state.place != Place::Complete && state.claim != Claim::Foreign
+    }
+
+    /// Whether there is an incomplete file that may be somebody else's.
+    pub(super) fn is_foreign(&self, file: FileIndex) -> bool {
+        let state = self.lock(file);
+        state.place == Place::Partial && state.claim == Claim::Foreign
     }
 
     /// What is under the partial name of an incomplete file: the very file that is open, with its full length. One
@@ -133,12 +169,13 @@ impl Files {
     /// What resume data says about a file.
     pub(super) fn record(&self, file: FileIndex) -> Record {
         let state = self.lock(file);
-        match (state.place, state.stamp) {
-            (Place::Partial, _) if state.is_changed => Record::Partial(None),
-            (Place::Partial, _) => Record::Partial(self.look_at_ours(file).ok()),
+        match (state.place, state.claim) {
             // Of a complete file only what was checked counts, not what somebody made of it since.
-            (Place::Complete, Some(stamp)) => Record::Complete(Some(stamp)),
-            (Place::Complete, None) | (Place::Missing, _) => Record::Absent,
+            (Place::Complete, _) if state.stamp.is_some() => Record::Complete(state.stamp),
+            (Place::Complete, _) | (_, Claim::Foreign) => Record::Absent,
+            (Place::Missing, _) => Record::Awaited,
+            (Place::Partial, Claim::Changed) => Record::Partial(None),
+            (Place::Partial, Claim::Ours) => Record::Partial(self.look_at_ours(file).ok()),
         }
     }
 }

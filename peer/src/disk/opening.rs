@@ -71,7 +71,8 @@ impl Opening<'_> {
         if self.cancelled.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(OpenError::Interrupted);
         }
-        let learnt = checked.verified.count_ones() > known;
+        let claimed = self.claim(&files, resume.as_ref(), &checked.verified);
+        let learnt = claimed || checked.verified.count_ones() > known;
         let mut found = Found { verified: checked.verified, stored: checked.stored, warnings };
         match self.access {
             Access::ReadWrite => self.settle(&wanted, resume.as_ref(), &mut found)?,
@@ -135,6 +136,10 @@ impl Opening<'_> {
         match lock() {
             Ok(Some(lock)) => Ok(Some(lock)),
             Ok(None) => Err(OpenError::InUse { path: files.full_path(&names.complete) }),
+            // Somebody else began since our first look.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(OpenError::InUse { path: files.full_path(&names.complete) })
+            }
             Err(source) => Err(OpenError::File { path: files.full_path(&names.partial), source }),
         }
     }
@@ -173,7 +178,8 @@ impl Opening<'_> {
         {
             let path = files.full_path(path);
             let why = format!("it has {} bytes where the torrent has {size}", stamp.size);
-            // An incomplete file of no length is one that was just made when the process was killed.
+            // An incomplete file of no length is one that was just made when the process was killed. One that was
+            // awaited has its full length, but for that moment.
             let ours =
                 place == Place::Partial && (stamp.size == 0 || resume.is_some_and(|it| it.knows(file)));
             match self.access {
@@ -188,7 +194,24 @@ impl Opening<'_> {
         Ok(resume.is_some_and(|resume| resume.vouches_for(file, place, stamp, size)))
     }
 
-    /// Gives every file the name that its pieces have earned.
+    /// Claims the incomplete files that are ours: those that resume data expects, hold a good piece, or nothing at
+    /// all. Where no resume data is kept, every one is. Whether any file to be written is ours that is not expected.
+    fn claim(&self, files: &Files, resume: Option<&ResumeData>, verified: &Bitfield) -> bool {
+        let is_expected = |file| self.resume.is_none() || resume.is_some_and(|resume| resume.expects(file));
+        let is_good = |piece| verified.get(PieceIndex(piece));
+        for file in files.indices().filter(|&file| files.is_foreign(file)) {
+            let is_ours = is_expected(file)
+                || self.metainfo.layout().pieces_of(file).any(is_good)
+                || !files.has_data(file, 0, files.size(file));
+            if is_ours {
+                files.claim(file);
+            }
+        }
+        let is_news = |file| files.is_claimed(file) && !is_expected(file);
+        self.access == Access::ReadWrite && files.indices().any(is_news)
+    }
+
+    /// Gives every file the name that its pieces have earned, once none is in the way.
     fn settle(
         &self,
         wanted: &Wanted<'_>,
@@ -196,6 +219,7 @@ impl Opening<'_> {
         found: &mut Found,
     ) -> Result<(), OpenError> {
         let files = wanted.files;
+        wanted.refuse_foreign()?;
         for file in files.indices().filter(|&file| files.size(file) > 0) {
             let mut pieces = self.metainfo.layout().pieces_of(file).map(PieceIndex);
             if files.place(file) == Place::Partial && pieces.all(|piece| found.verified.get(piece)) {

@@ -39,8 +39,10 @@ pub(super) enum Stop {
 /// What is remembered of one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Record {
-    /// It was not there.
+    /// It was not there, or may be somebody else's.
     Absent,
+    /// It was not there and was about to be made: what is as long as it shall be and incomplete is ours.
+    Awaited,
     /// It was ours and incomplete. Without a stamp nothing that is said of it need be true.
     Partial(Option<Stamp>),
     /// It was complete and like this when its pieces were checked.
@@ -75,6 +77,11 @@ impl ResumeData {
 
     /// Whether this file was ever ours.
     pub(super) fn knows(&self, file: FileIndex) -> bool {
+        matches!(self.record(file), Record::Partial(_) | Record::Complete(_))
+    }
+
+    /// Whether this file was ever ours, or what is incomplete in its place is.
+    pub(super) fn expects(&self, file: FileIndex) -> bool {
         self.record(file) != Record::Absent
     }
 
@@ -177,6 +184,7 @@ fn read_record(((place, size, modified), changed): ((u8, u64, i64), Option<i64>)
         0 => Some(Record::Absent),
         1 => Some(Record::Partial(stamp)),
         2 => Some(Record::Complete(stamp)),
+        3 => Some(Record::Awaited),
         _ => None,
     }
 }
@@ -187,6 +195,7 @@ fn write_record(record: &Record) -> (u8, u64, i64) {
         Record::Absent => (0, (0, 0)),
         Record::Partial(stamp) => (1, stamped(stamp)),
         Record::Complete(stamp) => (2, stamped(stamp)),
+        Record::Awaited => (3, (0, 0)),
     };
     (place, size, modified)
 }
@@ -226,7 +235,7 @@ mod tests {
         assert_eq!(file.load(&layout), None);
         file.save(&example()).unwrap();
         assert_eq!(file.load(&layout), Some(example()));
-        for record in [Record::Absent, Record::Partial(None), Record::Complete(None)] {
+        for record in [Record::Absent, Record::Awaited, Record::Partial(None), Record::Complete(None)] {
             let data = ResumeData { files: vec![record], ..example() };
             file.save(&data).unwrap();
             assert_eq!(file.load(&layout), Some(data));

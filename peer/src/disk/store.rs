@@ -421,10 +421,19 @@ impl Inner {
         }
         let wanted = Wanted { metainfo, chosen, files, root: &self.root };
         wanted.check_room()?;
-        wanted.prepare()?;
+        wanted.refuse_foreign()?;
+        let has_news = wanted.prepare()?;
         let verified = self.content.verified().clone();
         // What was ever ours and is whole no more was found when the store was opened.
-        wanted.reopen_damaged(&verified, |_| false)
+        let mut warnings = wanted.reopen_damaged(&verified, |_| false)?;
+        // Once it is halted, nothing is written.
+        if has_news
+            && !self.content.halted.load(Ordering::Acquire)
+            && let Err(error) = self.save(Stop::Unclean)
+        {
+            warnings.push(error.to_string());
+        }
+        Ok(warnings)
     }
 
     /// Forces what is verified to the disk, then writes down that it is there.

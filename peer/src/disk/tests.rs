@@ -170,6 +170,14 @@ async fn settled(opened: Opened) {
     pool_done.unwrap();
 }
 
+/// Drops a store when all is written, and leaves no other resume data than `saved`, as if it had been killed.
+async fn killed(opened: Opened, state_dir: &Path, saved: BTreeMap<PathBuf, Vec<u8>>) {
+    settled(opened).await;
+    for (path, bytes) in saved {
+        fs::write(state_dir.join(path), bytes).unwrap();
+    }
+}
+
 fn options(format: Format, piece_length: u32) -> CreateOptions {
     CreateOptions {
         format,

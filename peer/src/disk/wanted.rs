@@ -35,10 +35,24 @@ impl Wanted<'_> {
         }
     }
 
-    /// Makes every folder that a file to be written is in and every empty file that is wanted, and gives
-    /// incomplete files their length.
-    pub(super) fn prepare(&self) -> Result<(), OpenError> {
+    /// Whether every incomplete file that is to be written to is ours.
+    pub(super) fn refuse_foreign(&self) -> Result<(), OpenError> {
         let files = self.files;
+        let mut written_to = files.indices().filter(|&file| self.is_written_to(file));
+        match written_to.find(|&file| files.is_foreign(file)) {
+            Some(file) => {
+                let why = "nothing in it is the torrent's".to_owned();
+                Err(OpenError::Foreign { path: files.current_path(file), why })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Makes every folder that a file to be written is in and every empty file that is wanted, and gives
+    /// incomplete files their length. Whether resume data must know of more files before they are made.
+    pub(super) fn prepare(&self) -> Result<bool, OpenError> {
+        let files = self.files;
+        let mut has_news = false;
         let mut made = PathBuf::new();
         for file in files.indices().filter(|&file| self.is_written_to(file)) {
             let path = &files.names(file).complete;
@@ -52,12 +66,16 @@ impl Wanted<'_> {
             }
             let ready = match files.place(file) {
                 Place::Missing if files.size(file) == 0 => files.create_empty(file),
+                Place::Missing => {
+                    has_news |= files.claim(file);
+                    Ok(())
+                }
                 Place::Partial => files.set_length(file),
-                _ => Ok(()),
+                Place::Complete => Ok(()),
             };
             ready.map_err(|source| OpenError::File { path: files.current_path(file), source })?;
         }
-        Ok(())
+        Ok(has_news)
     }
 
     /// Takes the final name from files that are damaged, so that they can be repaired, and says so; `is_ours` says

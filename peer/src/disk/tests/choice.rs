@@ -152,3 +152,34 @@ async fn a_file_that_was_never_the_torrents_or_was_changed_is_not_taken_when_it_
         settled(leech).await;
     }
 }
+
+#[tokio::test]
+async fn an_incomplete_file_of_somebody_elses_is_refused_when_it_is_chosen_later() {
+    let source = Source::new(&[("a", 40_000), ("b", 40_000)], PIECE, Format::V2);
+    let (target, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = target.path().join("top/a.part");
+    fs::create_dir(target.path().join("top")).unwrap();
+    fs::write(&path, bytes(77, 40_000)).unwrap();
+    for _ in 0..2 {
+        let leech = get_only(&source, target.path(), Some(state.path()), &["b"]).await;
+        let error = leech.store.choose(Arc::new(chosen(&source, &["a"]))).await.err().unwrap();
+        assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
+        leech.store.close().await.unwrap();
+        assert_eq!(fs::read(&path).unwrap(), bytes(77, 40_000));
+    }
+}
+
+#[tokio::test]
+async fn a_file_chosen_later_is_known_to_be_ours_before_it_has_a_whole_piece() {
+    let source = Source::new(&[("a", 40_000), ("b", 40_000)], 2 * PIECE, Format::V2);
+    let (target, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let seed = seed(&source).await;
+    let leech = get_only(&source, target.path(), Some(state.path()), &["b"]).await;
+    leech.store.choose(Arc::new(chosen(&source, &["a"]))).await.unwrap();
+    let saved = tree(state.path());
+    let block = source.metainfo.layout().block(PieceIndex(0), 1);
+    let data = source.read(&seed.store, block).await;
+    leech.store.write_block(block, data).await.unwrap();
+    killed(leech, state.path(), saved).await;
+    assert_eq!(get(&source, target.path(), Some(state.path())).await.found.stored, [block]);
+}

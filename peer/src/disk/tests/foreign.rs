@@ -38,6 +38,54 @@ async fn a_file_as_long_but_quite_different_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn an_incomplete_file_of_somebody_elses_is_refused_and_left_alone() {
+    for files in [&[("movie", 170_000)][..], &[("movie", 170_000), ("b", 5)][..]] {
+        let source = Source::new(files, 32_768, Format::Hybrid);
+        let (target, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let folder = if files.len() == 1 { target.path().to_path_buf() } else { target.path().join("top") };
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("movie.part"), bytes(77, 170_000)).unwrap();
+        let before = fs::metadata(folder.join("movie.part")).unwrap().modified().unwrap();
+        for _ in 0..2 {
+            let opened =
+                try_open(&source.metainfo, target.path(), Access::ReadWrite, Some(state.path())).await;
+            let error = opened.err().unwrap();
+            assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
+            assert!(error.to_string().contains("movie.part is in the way: nothing in it is the"), "{error}");
+        }
+        assert_eq!(fs::read(folder.join("movie.part")).unwrap(), bytes(77, 170_000));
+        assert_eq!(fs::metadata(folder.join("movie.part")).unwrap().modified().unwrap(), before);
+    }
+}
+
+#[tokio::test]
+async fn an_incomplete_file_without_any_data_is_in_nobodys_way() {
+    let source = Source::single();
+    let (target, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::File::create(target.path().join("content.bin.part")).unwrap().set_len(170_000).unwrap();
+    let seed = seed(&source).await;
+    let mut leech = get(&source, target.path(), Some(state.path())).await;
+    leech.fetch(&seed.store, &source.metainfo, pieces(&source.metainfo)).await;
+    assert_eq!(tree(target.path()), tree(source.root()));
+}
+
+#[tokio::test]
+async fn a_file_that_comes_under_the_name_of_an_incomplete_one_is_not_written_to() {
+    let source = Source::new(&[("a", 40_000), ("b", 40_000)], 16_384, Format::V2);
+    let target = tempfile::tempdir().unwrap();
+    let seed = seed(&source).await;
+    let mut leech = get(&source, target.path(), None).await;
+    let path = target.path().join("top/a.part");
+    fs::write(&path, b"precious").unwrap();
+    let block = source.metainfo.layout().block(PieceIndex(0), 0);
+    let data = source.read(&seed.store, block).await;
+    leech.store.write_block(block, data).await.unwrap();
+    let event = leech.next().await;
+    assert!(matches!(event, StoreEvent::Failed(StoreError::File { .. })), "{event:?}");
+    assert_eq!(fs::read(path).unwrap(), b"precious");
+}
+
+#[tokio::test]
 async fn a_damaged_copy_is_repaired_with_a_warning() {
     let source = Source::single();
     let target = tempfile::tempdir().unwrap();

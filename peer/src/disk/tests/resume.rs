@@ -37,6 +37,36 @@ async fn a_killed_download_finds_its_pieces_and_blocks_again() {
 }
 
 #[tokio::test]
+async fn a_download_killed_before_its_first_piece_finds_its_block_again() {
+    for files in [&[("a", 170_000)][..], &[("a", 170_000), ("b", 40_000)][..]] {
+        let source = Source::new(files, 32_768, Format::V2);
+        let (target, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let seed = seed(&source).await;
+        let block = source.metainfo.layout().block(PieceIndex(0), 1);
+        for _ in 0..2 {
+            let leech = get(&source, target.path(), Some(state.path())).await;
+            let saved = tree(state.path());
+            let data = source.read(&seed.store, block).await;
+            leech.store.write_block(block, data).await.unwrap();
+            killed(leech, state.path(), saved).await;
+        }
+        let again = get(&source, target.path(), Some(state.path())).await;
+        assert_eq!(again.found.stored, [block]);
+    }
+}
+
+#[tokio::test]
+async fn a_download_whose_resume_data_is_lost_is_known_by_its_pieces() {
+    let source = Source::single();
+    let (target, lost, state) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let leech = half_done(&source, target.path(), Some(lost.path())).await;
+    leech.store.close().await.unwrap();
+    drop(leech);
+    expect_half(&get(&source, target.path(), Some(state.path())).await.found, &source.metainfo);
+}
+
+#[tokio::test]
 async fn after_a_clean_stop_verified_pieces_are_not_hashed_again() {
     let source = Source::single();
     let (target, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
