@@ -368,6 +368,9 @@ impl Content {
             self.files.on_changed(file);
             return StoreError::Changed { path };
         }
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            return StoreError::InTheWay { path: self.files.next_path(file) };
+        }
         StoreError::file(action, path, error)
     }
 

@@ -107,6 +107,15 @@ pub enum StoreError {
         /// Which file.
         path: PathBuf,
     },
+    /// Somebody made a file under a name that the torrent needs.
+    #[error(
+        "{} is in the way: another program made it; move it away and run the same command again",
+        shown(path)
+    )]
+    InTheWay {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The disk is full.
     #[error(
         "the disk is full: cannot write {}; what was received is kept: free some space and start again",

@@ -121,6 +121,12 @@ impl Files {
         self.full_path(if self.place(file) == Place::Complete { &names.complete } else { &names.partial })
     }
 
+    /// Where a file that is not complete goes next, for messages.
+    pub(super) fn next_path(&self, file: FileIndex) -> PathBuf {
+        let names = self.names(file);
+        self.full_path(if self.place(file) == Place::Missing { &names.partial } else { &names.complete })
+    }
+
     /// A path in the torrent's folder as the user knows it, for messages.
     pub(super) fn full_path(&self, path: &Path) -> PathBuf {
         self.base.join(path)
