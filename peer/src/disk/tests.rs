@@ -173,6 +173,9 @@ async fn settled(opened: Opened) {
 /// Drops a store when all is written, and leaves no other resume data than `saved`, as if it had been killed.
 async fn killed(opened: Opened, state_dir: &Path, saved: BTreeMap<PathBuf, Vec<u8>>) {
     settled(opened).await;
+    for path in tree(state_dir).into_keys() {
+        fs::remove_file(state_dir.join(path)).unwrap();
+    }
     for (path, bytes) in saved {
         fs::write(state_dir.join(path), bytes).unwrap();
     }
