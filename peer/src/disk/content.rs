@@ -192,7 +192,7 @@ impl Content {
         for file in self.files_of(piece) {
             let last = self.missing[file.0 as usize].fetch_sub(1, Ordering::AcqRel) == 1;
             if last && self.access == Access::ReadWrite {
-                self.insist_on_holes(file, scratch)?;
+                self.check_holes(file, scratch)?;
                 let completed = self.files.complete(file);
                 completed.map_err(|error| self.failure("give the final name to", file, error))?;
             }
@@ -205,7 +205,7 @@ impl Content {
 
     /// Hashes the pieces of a file again in which it has holes: somebody may have cut it off and made it as long as
     /// before. Some file systems store zeros as holes, so that a good piece may have one.
-    fn insist_on_holes(&self, file: FileIndex, scratch: &mut Scratch) -> Result<(), StoreError> {
+    fn check_holes(&self, file: FileIndex, scratch: &mut Scratch) -> Result<(), StoreError> {
         let (start, piece_length) = (self.layout.file_start(file), u64::from(self.layout.piece_length()));
         let mut offset = 0;
         while let Some(hole) = self.files.next_hole(file, offset) {

@@ -133,13 +133,12 @@ impl Opening<'_> {
                 _ => Ok(None),
             }
         };
+        let in_use = || OpenError::InUse { path: files.full_path(&names.complete) };
         match lock() {
             Ok(Some(lock)) => Ok(Some(lock)),
-            Ok(None) => Err(OpenError::InUse { path: files.full_path(&names.complete) }),
+            Ok(None) => Err(in_use()),
             // Somebody else began since our first look.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(OpenError::InUse { path: files.full_path(&names.complete) })
-            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(in_use()),
             Err(source) => Err(OpenError::File { path: files.full_path(&names.partial), source }),
         }
     }

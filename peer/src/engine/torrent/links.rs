@@ -146,8 +146,10 @@ impl Torrent {
         }
         let others = crowds.get(&holder).map_or(0, Vec::len);
         let largest = crowds.into_values().max_by_key(Vec::len)?;
-        let least = largest.iter().min().filter(|_| others + 1 < largest.len());
-        least.map(|&(_, _, link)| link)
+        if others + 1 >= largest.len() {
+            return None;
+        }
+        largest.into_iter().min().map(|(_, _, link)| link)
     }
 
     /// A link ended, not by our order.
